@@ -1,0 +1,1 @@
+"""Timed comparisons of greenimi with other servers; `scripts/bench --help` tells how to run them."""

@@ -1,0 +1,20 @@
+"""Where things stand.  Everything made by a run is below `.build`, which is not kept in the repository."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+HERE = ROOT / "benchmarks"
+BUILD = HERE / ".build"
+LOGS = BUILD / "logs"
+PEERS = BUILD / "venv"
+LOAD = BUILD / "load"
+PROJECT = Path(os.environ.get("GREENIMI_VENV", ROOT / ".venv"))
+"""The virtual environment greenimi is installed in."""
+DOCS = ROOT / "docs"
+
+
+class BenchError(Exception):
+    """The run cannot go on; the text is a sentence for the user."""

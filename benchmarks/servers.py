@@ -1,0 +1,140 @@
+"""What is measured: the servers, how each is started, and the rows with the servers each compares.
+
+In a command and in an environment `{peers}` and `{project}` are the `bin` folders of the two virtual environments; `{web}`,
+`{line}` and `{dgram}` are free ports.  A peer uses the one port its row talks to; greenimi opens all three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from benchmarks.paths import HERE, PROJECT, ROOT
+
+Protocol = Literal["http", "ws", "tcp", "udp"]
+DOORS: Mapping[Protocol, str] = {"http": "web", "ws": "web", "tcp": "line", "udp": "dgram"}
+
+OURS = "greenimi"
+HELLO = "/hello/"
+WEBSOCKET = "/ws"
+
+
+@dataclass(frozen=True)
+class Server:
+    """`needs` are files without which the server is left out, with a sentence naming the missing one."""
+
+    name: str
+    about: str
+    command: str
+    env: Mapping[str, str] = field(default_factory=dict)
+    needs: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison.  `load` is the tool that makes the requests; `memory` counts bytes instead of requests."""
+
+    name: str
+    title: str
+    load: Literal["wrk", "client", "memory"]
+    protocol: Protocol
+    servers: tuple[Server, ...]
+    connections: int = 64
+    depth: int = 1
+    headers: tuple[str, ...] = ()
+
+    @property
+    def door(self) -> str:
+        return DOORS[self.protocol]
+
+
+# -- servers -------------------------------------------------------------------------------------------------------
+
+GREENIMI = Server(
+    OURS,
+    "one Gunicorn worker; router with a path parameter, three pass-through layers",
+    "{project}/gunicorn -c conf/gunicorn.conf.py --workers 1",
+    {
+        "GREENIMI_CONF": "benchmarks/greenimi_app/bench.toml",
+        "GREENIMI__SERVERS__WEB__BIND": "127.0.0.1:{web}",
+        "GREENIMI__SERVERS__LINE__BIND": "127.0.0.1:{line}",
+        "GREENIMI__SERVERS__DGRAM__BIND": "127.0.0.1:{dgram}",
+    },
+    needs=(PROJECT / "bin/gunicorn", ROOT / "conf/gunicorn.conf.py", HERE / "greenimi_app/bench.toml"),
+)
+
+
+def uvicorn(name: str, about: str, app: str) -> Server:
+    options = "--host 127.0.0.1 --port {web} --no-access-log --log-level warning"
+    return Server(name, about, f"{{peers}}/uvicorn benchmarks.peers.{app}:app --loop uvloop --http httptools {options}")
+
+
+def script(name: str, about: str, module: str, door: str) -> Server:
+    return Server(name, about, f"{{peers}}/python -m benchmarks.peers.{module} {{{door}}}")
+
+
+ASGI = uvicorn("asgi", "bare ASGI application on uvicorn, no framework, no router", "asgi_bare")
+STARLETTE = uvicorn("starlette", "Starlette on uvicorn; router, three pure ASGI pass-through middlewares", "starlette_app")
+FASTAPI = uvicorn("fastapi", "FastAPI on uvicorn; router, three pure ASGI pass-through middlewares", "fastapi_app")
+GRANIAN = Server(
+    "granian-wsgi",
+    "bare WSGI application on granian, no framework, no router",
+    "{peers}/granian --interface wsgi --http 1 --host 127.0.0.1 --port {web} --backlog 2048 --no-ws --log-level warning "
+    "benchmarks.peers.wsgi_bare:app",
+)
+SANIC = script("sanic", "Sanic's own server; router, no middleware", "sanic_app", "web")
+AIOHTTP = script("aiohttp", "aiohttp on uvloop; router, no middleware", "aiohttp_app", "web")
+FLASK = Server(
+    "flask-gevent",
+    "Flask on Gunicorn's gevent worker; router, no middleware",
+    "{peers}/gunicorn --worker-class gevent --workers 1 --worker-connections 2000 --bind 127.0.0.1:{web} --no-control-socket "
+    "--log-level warning benchmarks.peers.flask_app:app",
+)
+UVICORN_WS = uvicorn("uvicorn", "bare ASGI application on uvicorn, its default WebSocket implementation", "asgi_bare")
+WEBSOCKETS = script("websockets", "websockets on asyncio", "websockets_echo asyncio", "web")
+WEBSOCKETS_UVLOOP = script("websockets-uvloop", "websockets on uvloop", "websockets_echo uvloop", "web")
+GEVENT_WEBSOCKET = script("gevent-websocket", "gevent-websocket on gevent's WSGI server", "gevent_websocket_echo", "web")
+LINES = (
+    script("asyncio-streams", "asyncio.start_server, readline", "line_echo asyncio", "line"),
+    script("uvloop-streams", "the same on uvloop", "line_echo uvloop", "line"),
+    script("gevent-stream", "gevent's StreamServer, lines of makefile", "line_echo gevent", "line"),
+)
+DATAGRAMS = (
+    script("asyncio-datagram", "asyncio's datagram endpoint", "datagram_echo asyncio", "dgram"),
+    script("uvloop-datagram", "the same on uvloop", "datagram_echo uvloop", "dgram"),
+    script("gevent-datagram", "gevent's DatagramServer", "datagram_echo gevent", "dgram"),
+)
+
+HTTP = (GREENIMI, ASGI, STARLETTE, FASTAPI, GRANIAN, SANIC, AIOHTTP, FLASK)
+WS = (GREENIMI, UVICORN_WS, WEBSOCKETS, WEBSOCKETS_UVLOOP, AIOHTTP, GEVENT_WEBSOCKET)
+
+# -- rows ----------------------------------------------------------------------------------------------------------
+
+BROWSER = (  # with Host, which every client sends, a head of 14 headers and about 750 bytes
+    "Connection: keep-alive",
+    "Cache-Control: max-age=0",
+    'sec-ch-ua: "Chromium";v="128", "Not;A=Brand";v="24", "Google Chrome";v="128"',
+    "sec-ch-ua-mobile: ?0",
+    'sec-ch-ua-platform: "Linux"',
+    "Upgrade-Insecure-Requests: 1",
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/128.0.0.0 Safari/537.36",
+    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8",
+    "Sec-Fetch-Site: same-origin",
+    "Sec-Fetch-Mode: navigate",
+    "Accept-Encoding: gzip, deflate, br, zstd",
+    "Accept-Language: en-GB,en;q=0.9,de;q=0.8",
+    "Cookie: session=3f1c7a9be2d84c06a5d0e4b7c8f91a23; theme=dark; consent=necessary; last_seen=orders-2471; basket=empty",
+)
+
+ROWS = (
+    Row("http-hello", "HTTP: GET /hello/{name} → JSON, 64 connections", "wrk", "http", HTTP),
+    Row("http-browser", "HTTP: the same with a browser's head of 14 headers", "wrk", "http", HTTP, headers=BROWSER),
+    Row("http-pipeline16", "HTTP: the same, 16 requests in flight on each of 64 connections", "client", "http", HTTP, depth=16),
+    Row("http-1000", "HTTP: the same over 1000 connections", "wrk", "http", HTTP, connections=1000),
+    Row("ws-echo", "WebSocket: echo of 64-byte texts, 64 connections", "client", "ws", WS),
+    Row("tcp-line", "TCP: echo of 64-byte lines, 64 connections", "client", "tcp", (GREENIMI, *LINES)),
+    Row("udp-echo", "UDP: echo of 64-byte datagrams, 64 sockets", "client", "udp", (GREENIMI, *DATAGRAMS)),
+    Row("memory", "Memory: a worker after start, and each of 10 000 idle WebSockets", "memory", "ws", WS, connections=10_000),
+)

@@ -1,0 +1,155 @@
+"""One shop behind four doors: HTTP, WebSocket, TCP and UDP.  Everything a client can try stands in README.md beside this file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Annotated
+
+from peewee import CharField, Model, SqliteDatabase
+
+from greenimi import IConnection, bean, closed, get, http, listener, on, opened, post, tcp, udp, websocket
+from greenimi.container import ConfigValue
+from greenimi.errors import NotFound
+from greenimi.event import Events
+
+HERE = Path(__file__).parent
+database = SqliteDatabase(None, pragmas={"journal_mode": "wal", "busy_timeout": 2000})
+
+
+class Order(Model):
+    """An order, kept in SQLite."""
+
+    sku = CharField()
+
+    class Meta:
+        database = database
+
+
+@dataclass(frozen=True)
+class OrderPlaced:
+    """An order was placed and is in the database."""
+
+    id: int
+    sku: str
+
+
+@bean
+class Shop:
+    """What the shop does, whatever door the wish came through."""
+
+    def __init__(self, events: Events, file: Annotated[str, ConfigValue("shop.database")]) -> None:
+        self._events = events
+        database.init(HERE / file)
+        with database.connection_context():
+            database.create_tables([Order])
+
+    def place(self, sku: str) -> int:
+        with database.connection_context(), database.atomic():
+            order = Order.create(sku=sku)
+        self._events.emit(OrderPlaced(order.id, sku))
+        return int(order.id)
+
+    def sku_of(self, order_id: int) -> str:
+        with database.connection_context():
+            order = Order.get_or_none(Order.id == order_id)
+        if order is None:
+            raise NotFound(f"there is no order {order_id}")
+        return str(order.sku)
+
+
+@bean
+class Room:
+    """Who is in the chat of this worker."""
+
+    def __init__(self) -> None:
+        self._members: set[IConnection] = set()
+        self._lock = Lock()
+
+    def enter(self, connection: IConnection) -> None:
+        with self._lock:
+            self._members.add(connection)
+
+    def leave(self, connection: IConnection) -> None:
+        with self._lock:
+            self._members.discard(connection)
+
+    def say(self, text: str) -> None:
+        with self._lock:
+            members = list(self._members)
+        for member in members:
+            member.send({"said": text})
+
+
+@http
+class Hello:
+    @get("/hello/{name}")
+    def hello(self, name: str) -> dict[str, str]:
+        return {"message": f"Hello, {name}!"}
+
+
+@http("/orders")
+@dataclass
+class OrderApi:
+    shop: Shop
+
+    @post("/{sku}")
+    def place(self, sku: str) -> dict[str, int]:
+        return {"id": self.shop.place(sku)}
+
+    @get("/{order_id:int}")
+    def show(self, order_id: int) -> dict[str, str]:
+        return {"sku": self.shop.sku_of(order_id)}
+
+
+@websocket("/chat")
+@dataclass
+class Chat:
+    room: Room
+
+    @opened
+    def enter(self, connection: IConnection) -> None:
+        self.room.enter(connection)
+
+    @closed
+    def leave(self, connection: IConnection) -> None:
+        self.room.leave(connection)
+
+    @on("echo")
+    def echo(self, text: str) -> dict[str, str]:
+        return {"text": text}
+
+    @on("say")
+    def say(self, text: str) -> None:
+        self.room.say(text)
+
+
+@tcp
+@dataclass
+class Till:
+    shop: Shop
+
+    @on("echo")
+    def echo(self, text: str) -> dict[str, str]:
+        return {"text": text}
+
+    @on("sell")
+    def sell(self, sku: str) -> dict[str, int]:
+        return {"id": self.shop.place(sku)}
+
+    @on("show")
+    def show(self, order: int) -> dict[str, str]:
+        return {"sku": self.shop.sku_of(order)}
+
+
+@udp
+class Beacon:
+    @on("echo")
+    def echo(self, text: str) -> dict[str, str]:
+        return {"text": text}
+
+
+@listener
+def count(event: OrderPlaced) -> None:
+    print(f"order {event.id}: {event.sku}", flush=True)  # noqa: T201 - an example that shows itself

@@ -1,0 +1,159 @@
+"""An application: read conf, include, commit, start, stop.
+
+The same object serves under Gunicorn (one in each worker), in one process, in tests and in scripts.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from greenimi import standard
+from greenimi.config import Config, load, option
+from greenimi.container import Container, Scope, Services, Setup, set_default_container
+from greenimi.errors import ConfigError
+from greenimi.event import Events
+from greenimi.event.bridge import ZopeBridge
+from greenimi.event.lifecycle import AppInit, AppRun, Committed, ConfigLoaded, Scanned, WorkerStarted, WorkerStarting, WorkerStopped, WorkerStopping
+from greenimi.servers import Doors
+from greenimi.servers.doors import Sockets
+
+log = logging.getLogger("greenimi")
+T = TypeVar("T")
+
+DEFAULT_CONF = "conf/app.toml"
+
+
+@dataclass(frozen=True)
+class AppSettings:
+    """``[app]``"""
+
+    name: str = option("greenimi", "Name of the application, in logs and process titles.")
+    debug: bool = option(False, "Show clients the text of unexpected errors.  Never in production.")
+
+
+def read_conf(path: str | Path | None = None, *, argv: Sequence[str] = (), env: Mapping[str, str] | None = None) -> Config:
+    """The configuration of an application.  ``path`` defaults to ``GREENIMI_CONF``, then ``conf/app.toml``.  Raises ConfigError."""
+    env = os.environ if env is None else env
+    file = Path(path or env.get("GREENIMI_CONF", DEFAULT_CONF))
+    if not file.is_file():
+        raise ConfigError(f"there is no {file}", hint="name the file: greenimi serve conf/app.toml, or make a project: greenimi new NAME")
+    return load([file], env=env, argv=argv, environment=env.get("GREENIMI_ENV", "development"))
+
+
+class App:
+    """One application in one process.  ``commit`` finds every mistake it can; ``start`` and ``stop`` bracket its life."""
+
+    def __init__(self, config: Config, includes: Sequence[Any] = ()) -> None:
+        self.config = config
+        self.setup = Setup(config)
+        self._includes = includes
+        self._committed = False
+        self._bridge: ZopeBridge | None = None
+        self._before: Container | None = None
+
+    @classmethod
+    def from_file(cls, path: str | Path | None = None, *, argv: Sequence[str] = ()) -> App:
+        """Read conf, and put the folder that holds the application on the import path: that of the file, or its parent for ``conf/``."""
+        config = read_conf(path, argv=argv)
+        file = Path(path or os.environ.get("GREENIMI_CONF", DEFAULT_CONF)).resolve()
+        folder = file.parent.parent if file.parent.name == "conf" else file.parent
+        if str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
+        return cls(config)
+
+    @property
+    def container(self) -> Container:
+        return self.setup.container
+
+    @property
+    def events(self) -> Events:
+        return self.container.get(Events)
+
+    @property
+    def doors(self) -> Doors:
+        return self.container.get(Doors)
+
+    def commit(self) -> App:
+        """Include the core and the application, check everything, freeze.  Raises a StartError that says what and where."""
+        if self._committed:
+            return self
+        setup = self.setup
+        setup.include(standard)
+        setup.settings("app", AppSettings)
+        found = self.config.get("include", [])
+        if isinstance(found, str) or not all(isinstance(name, str) for name in found):
+            raise ConfigError('include must be a list of module names: include = ["shop"]')
+        for what in (*found, *self._includes):
+            setup.include(what)
+        container = setup.commit()
+        self.config.check(allowed=("include", "beans", "environment"))
+        self._committed = True
+        self._before = set_default_container(container)
+        events = self.events
+        for event in (ConfigLoaded(), Scanned(), Committed()):
+            events.emit(event)
+        return self
+
+    def start(self, sockets: Sockets | None = None, *, share: bool = False) -> App:
+        """Commit, then start every service; the doors serve on ``sockets`` (by server name).  What started is stopped when one fails."""
+        self.commit()
+        events = self.events
+        self._bridge = ZopeBridge(events)
+        self._bridge.start()
+        events.emit(AppRun())
+        events.emit(AppInit())
+        doors = self.doors
+        doors.build()
+        doors.listen(sockets or {}, share=share)
+        events.emit(WorkerStarting())
+        self.container.get(Services).start()
+        events.emit(WorkerStarted())
+        return self
+
+    def drain(self) -> None:
+        """Take no new work."""
+        self.container.get(Services).drain()
+
+    def stop(self) -> None:
+        """Close doors, stop work, close resources, end the beans.  Errors are logged: everything is stopped."""
+        if not self._committed:
+            return
+        events = self.events
+        self._quietly(events.emit, WorkerStopping())
+        self._quietly(self.container.get(Services).stop)
+        self._quietly(events.emit, WorkerStopped())
+        if self._bridge is not None:
+            self._bridge.stop()
+        set_default_container(self._before)
+        self._quietly(self.container.close)
+        self._committed = False
+
+    @staticmethod
+    def _quietly(call: Callable[..., object], *args: Any) -> None:
+        try:
+            call(*args)
+        except Exception:
+            log.exception("while stopping")
+
+    @contextmanager
+    def running(self) -> Iterator[App]:
+        """Start without doors, inside a scope: for scripts, shells and one-off jobs."""
+        self.start()
+        try:
+            with Scope(self.container):
+                yield self
+        finally:
+            self.stop()
+
+
+def run_app(path: str | Path, function: Callable[[App], T]) -> T:
+    """Run one function inside a fully started application without doors, then stop it (a single-file script's whole life)."""
+    with App.from_file(path).running() as app:
+        return function(app)

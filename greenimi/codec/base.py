@@ -1,0 +1,80 @@
+"""What every codec of a byte stream shares."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+from zope.interface import implementer
+
+from greenimi.errors import ConfigError, ProtocolError
+from greenimi.interfaces import ICodec
+from greenimi.message import Message
+
+
+@implementer(ICodec)
+class Codec(ABC):
+    """One connection's protocol state, without any I/O (see ICodec).
+
+    ``out``      bytes waiting to be sent
+    ``closing``  True: send what is in ``out``, then close the socket
+    ``paused``   True: feed no more bytes until it turns False
+    ``ended``    True: no message will come any more, because the peer said goodbye, went away or broke the protocol.  Whoever drives the
+                 codec lets the messages it already has be handled, then calls ``close`` (or ``fail``), so that their replies go out first.
+    """
+
+    __slots__ = ("closing", "ended", "out", "paused")
+
+    def __init__(self) -> None:
+        self.out: list[bytes] = []
+        self.closing = False
+        self.paused = False
+        self.ended = False
+
+    @abstractmethod
+    def receive(self, data: bytes) -> Sequence[Message | ProtocolError]:
+        """Feed bytes; ``b""`` says that the peer closed.  Never raises."""
+
+    @abstractmethod
+    def send(self, reply: Any) -> None:
+        """Queue one encoded reply."""
+
+    @abstractmethod
+    def fail(self, error: ProtocolError) -> None:
+        """Queue the protocol's answer to a broken peer and set ``closing``."""
+
+    @abstractmethod
+    def close(self, code: int, reason: str) -> None:
+        """Queue the protocol's goodbye; sets ``closing`` now, or once the peer answered it."""
+
+    def outgoing(self) -> bytes:
+        """Take everything in ``out``."""
+        out = self.out
+        if not out:
+            return b""
+        data = out[0] if len(out) == 1 else b"".join(out)
+        out.clear()
+        return data
+
+    @property
+    def crowded(self) -> bool:
+        """True: what was received has no room for more until a handler took some of it; read no further."""
+        return False
+
+    def release(self) -> None:
+        """The connection is gone: let go of what would keep this object alive."""
+
+    def tick(self, now: float) -> float | None:
+        """Time passed.  Most protocols have no timers of their own: no further call is wanted."""
+        return None
+
+
+def load_class(dotted: str, what: str) -> Any:
+    """The object at ``"pkg.mod:Name"``.  Raises ConfigError, beginning with ``what``, when there is none."""
+    module, _, name = dotted.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"{what} {dotted!r} cannot be loaded: {error}", hint='name it as "package.module:Class"') from error

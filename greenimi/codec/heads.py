@@ -1,0 +1,67 @@
+"""The head of an HTTP/1.1 response: status line and fields, with the common ones kept ready for a second."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from email.utils import formatdate
+from http import HTTPStatus
+
+_REASONS = {status.value: status.phrase for status in HTTPStatus}
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_UNSAFE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_KEEP = 256  # different (status, content type) pairs kept ready
+
+FRAMING_FIELDS = frozenset({"content-length", "transfer-encoding", "connection"})
+"""Fields that the codec decides itself; a response must not carry them as ordinary fields."""
+
+
+class ResponseHeads:
+    """Ready-made beginnings of responses.  The owner calls :meth:`tick` once a second with the time; nothing here reads a clock.
+
+    ``begin[(status, content_type)]`` is everything up to and including ``Content-Length: ``.
+    """
+
+    __slots__ = ("_date", "begin")
+
+    def __init__(self, now: float) -> None:
+        self.begin: dict[tuple[int, str], bytes] = {}
+        self._date = ""
+        self.tick(now)
+
+    def tick(self, now: float) -> None:
+        """Take over the date of ``now`` (seconds since the epoch)."""
+        date = formatdate(now, usegmt=True)
+        if date != self._date:
+            self._date = date
+            self.begin.clear()
+
+    def make(self, status: int, content_type: str) -> bytes:
+        """Make and keep ``begin[(status, content_type)]``."""
+        head = b"%bContent-Length: " % self.start(status, content_type)
+        if len(self.begin) < _KEEP:
+            self.begin[status, content_type] = head
+        return head
+
+    def start(self, status: int, content_type: str) -> bytes:
+        """Status line, date and content type."""
+        check_value("content-type", content_type)
+        kind = f"Content-Type: {content_type}\r\n" if content_type else ""
+        return f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}\r\nDate: {self._date}\r\n{kind}".encode("latin-1")
+
+
+def check_value(name: str, value: str) -> None:
+    """Raise ValueError for a value that would break out of its line."""
+    if _UNSAFE.search(value):
+        raise ValueError(f"the response field {name} holds a control character")
+
+
+def render_fields(fields: Iterable[tuple[str, str]]) -> bytes:
+    """The fields as lines.  Raises ValueError for names and values that would break out of their line."""
+    lines = []
+    for name, value in fields:
+        if not _TOKEN.fullmatch(name):
+            raise ValueError(f"{name!r} is not the name of a response field")
+        check_value(name, value)
+        lines.append(f"{name}: {value}\r\n")
+    return "".join(lines).encode("latin-1")

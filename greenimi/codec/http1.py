@@ -1,0 +1,430 @@
+"""HTTP/1.1, server side (RFC 9110, RFC 9112), over llhttp, sans-IO.
+
+llhttp checks the syntax of a head; what it lets pass is checked here: versions, exactly one Host, one space between the parts of the request
+line, no fragment, no Transfer-Encoding before 1.1 or other than ``chunked``.  Header fields are not taken apart unless somebody asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+from httptools import HttpParserError, HttpParserInvalidMethodError, HttpParserUpgrade, HttpRequestParser
+
+from greenimi.codec.base import Codec
+from greenimi.codec.chunked import ChunkedReader
+from greenimi.codec.heads import FRAMING_FIELDS, ResponseHeads, render_fields
+from greenimi.errors import ConnectionClosed, ProtocolError
+from greenimi.message import Body, Request, Response, Upgrade
+
+_HEAD_END = b"\r\n\r\n"
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_NO_BODY = frozenset({204, 205, 304})
+
+
+@dataclass(frozen=True, slots=True)
+class Http1Limits:
+    """What one peer may send.  Bytes, but ``fields``."""
+
+    line: int = 8192
+    head: int = 32768
+    fields: int = 100
+    body: int = 16 * 1024 * 1024
+    buffer: int = 65536
+    harmless: int = field(init=False)  # a head of up to this size cannot break a limit
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "harmless", min(self.line, self.head, 4 * self.fields))
+
+
+class Http1Codec(Codec):
+    """One connection.  ``receive`` gives requests in order; each is answered, in the same order, by ``respond`` or ``begin``/``part``/``finish``."""
+
+    __slots__ = (
+        "_buffer",
+        "_chunked",
+        "_complete",
+        "_fed",
+        "_heads",
+        "_held",
+        "_keep_alive",
+        "_left",
+        "_limits",
+        "_parser",
+        "_request",
+        "_sent_chunked",
+        "_stream",
+    )
+
+    def __init__(self, limits: Http1Limits, heads: ResponseHeads) -> None:
+        super().__init__()
+        self._limits = limits
+        self._heads = heads
+        self._buffer = b""  # bytes of a head that is not complete yet, or behind a requested upgrade
+        self._fed = 0  # how many of them llhttp has seen
+        self._complete = False
+        self._keep_alive = True
+        self._stream: Body | None = None  # the body now arriving
+        self._request: Request | None = None  # its request
+        self._held = False  # the request is held back until its body is complete, or large
+        self._chunked: ChunkedReader | None = None
+        self._left = 0  # bytes of a body of known length still to come
+        self._sent_chunked = False
+        self._parser: HttpRequestParser | None = HttpRequestParser(self)
+
+    # -- llhttp's callback ------------------------------------------------------------------------------------
+    def on_message_complete(self) -> None:
+        self._complete = True
+        self._keep_alive = self._parser.should_keep_alive()  # type: ignore[union-attr]  # it is this parser that calls
+
+    # -- incoming ---------------------------------------------------------------------------------------------
+    def receive(self, data: bytes) -> Sequence[Request | ProtocolError]:
+        if not data:
+            return self._end_of_input()
+        if self.ended:
+            return ()
+        found: list[Request | ProtocolError] = []
+        try:
+            if self._stream is not None:
+                data = self._feed_body(data, found)
+            if data:
+                if self.paused:
+                    self._hold_back(data)
+                else:
+                    self._feed_heads(data, found)
+        except ProtocolError as error:
+            self.ended = True
+            if self._stream is not None and self._request is not None:
+                self._stream.abort(error)
+                self._request.keep_alive = False
+                if not self._held:  # the request is with its handler, which learns of it by reading
+                    return found
+            found.append(error)
+        return found
+
+    def _feed_heads(self, data: bytes, found: list[Request | ProtocolError]) -> None:
+        """Take every complete head out of ``data``; keep what is left."""
+        start = 0
+        search = 0
+        if self._buffer:
+            search = max(0, len(self._buffer) - 3)
+            data = self._buffer + data
+            self._buffer = b""
+        size = len(data)
+        while start < size:
+            if not self._fed and data[start] in b"\r\n":  # empty lines before a request line are to be ignored
+                if data[start:] == b"\r":
+                    self._buffer = b"\r"
+                    return
+                if not data.startswith(b"\r\n", start):
+                    raise ProtocolError("a line ends without CR")
+                start += 2
+                continue
+            end = data.find(_HEAD_END, max(start, search))
+            if end < 0:
+                self._partial_head(data[start:] if start else data)
+                return
+            end += 4
+            request = self._head(data if not start and end == size else data[start:end])
+            start = end
+            if request.stream is None:
+                found.append(request)
+                if not self._keep_alive:
+                    self.ended = True
+                    return
+                if request.upgrade:
+                    self.paused = True
+                    self._hold_back(data[start:])
+                    return
+            else:
+                rest = self._begin_body(request, data[start:], found)
+                if self._stream is not None or not rest or self.ended:
+                    return
+                data, start, size = rest, 0, len(rest)
+                search = 0
+
+    def _hold_back(self, data: bytes) -> None:
+        self._buffer += data
+        if len(self._buffer) > self._limits.head:
+            raise ProtocolError(f"over {self._limits.head} bytes came before an upgrade was answered")
+
+    def _partial_head(self, data: bytes) -> None:
+        """Not all there yet: let llhttp see what is, so that nonsense is refused at once, and mind the limits."""
+        self._buffer = data
+        size = len(data)
+        if size > self._limits.line and data.find(b"\r\n", 0, self._limits.line + 2) < 0:
+            raise ProtocolError(f"the request line is over {self._limits.line} bytes", status=414)
+        if size > self._limits.head:
+            raise ProtocolError(f"the head is over {self._limits.head} bytes", status=431)
+        if self._fed < size:
+            self._parse(data[self._fed :])
+            self._fed = size
+
+    def _parse(self, data: bytes) -> bool:
+        """Give bytes of a head to llhttp; True when it ends in a requested upgrade."""
+        try:
+            self._parser.feed_data(data)  # type: ignore[union-attr]
+        except HttpParserUpgrade:
+            return True
+        except HttpParserInvalidMethodError:
+            raise ProtocolError("the method is unknown", status=501) from None
+        except HttpParserError as error:
+            text = str(error)
+            raise ProtocolError(f"malformed request: {text}", status=505 if "HTTP version" in text else 400) from None
+        return False
+
+    def _head(self, head: bytes) -> Request:
+        """One complete head, checked."""
+        self._complete = False
+        upgrade = self._parse(head[self._fed :] if self._fed else head)
+        self._fed = 0
+        text = head.decode("latin-1")
+        line, _, fields = text.partition("\r\n")
+        size = len(head)
+        limits = self._limits
+        if size > limits.harmless:
+            if len(line) > limits.line:
+                raise ProtocolError(f"the request line is over {limits.line} bytes", status=414)
+            if size > limits.head:
+                raise ProtocolError(f"the head is over {limits.head} bytes", status=431)
+            if fields.count("\n") - 1 > limits.fields:
+                raise ProtocolError(f"more than {limits.fields} header fields", status=431)
+        try:
+            method, target, version = line.split(" ")
+        except ValueError:
+            raise ProtocolError("the request line does not have three parts with one space between") from None
+        hosts = head.lower().count(b"\r\nhost:")
+        if version == "HTTP/1.1":
+            if hosts != 1:
+                raise ProtocolError("a request needs exactly one Host field")
+            minor = "1.1"
+        elif version == "HTTP/1.0":
+            if hosts > 1:
+                raise ProtocolError("a request has more than one Host field")
+            minor = "1.0"
+        else:
+            raise ProtocolError(f"the version {version[:20]} is not supported", status=505)
+        path, query = _split_target(method, target)
+        request = Request(method, target, path, query, text, minor)
+        request.upgrade = upgrade
+        if upgrade:
+            self._parser = HttpRequestParser(self)
+        if self._complete:
+            request.keep_alive = self._keep_alive
+        else:
+            self._keep_alive = request.keep_alive = self._parser.should_keep_alive()  # type: ignore[union-attr]
+            request.stream = Body()
+        return request
+
+    # -- bodies -----------------------------------------------------------------------------------------------
+    def _begin_body(self, request: Request, data: bytes, found: list[Request | ProtocolError]) -> bytes:
+        """A body follows this head.  Hold the request back until it is worth a handler: complete, large, chunked or asked for."""
+        headers = request.headers
+        self._parser = HttpRequestParser(self)  # the body is not for llhttp
+        coding = headers.get("transfer-encoding")
+        if coding is not None:
+            if request.version == "1.0":
+                raise ProtocolError("Transfer-Encoding is not allowed in HTTP/1.0")
+            if coding.lower() != "chunked":
+                raise ProtocolError(f"the transfer coding {coding[:40]} is not supported", status=501)
+            self._chunked = ChunkedReader(self._limits.head)
+        else:
+            self._left = int(headers["content-length"])
+            if self._left > self._limits.body:
+                raise ProtocolError(f"the body is over {self._limits.body} bytes", status=413)
+        expect = headers.get("expect")
+        if expect is not None and expect.lower() != "100-continue":
+            raise ProtocolError("only 100-continue can be expected", status=417)
+        self._request = request
+        self._stream = request.stream
+        assert self._stream is not None
+        if expect is not None and not data:
+            self._stream.wanted = self._send_continue
+        self._held = True
+        if data:
+            data = self._feed_body(data, found)
+        if self._held and (self._chunked is not None or expect is not None):
+            self._release(found)
+        return data
+
+    def _send_continue(self) -> None:
+        self.out.append(_CONTINUE)
+
+    def _release(self, found: list[Request | ProtocolError]) -> None:
+        assert self._request is not None
+        found.append(self._request)
+        self._held = False
+
+    def _feed_body(self, data: bytes, found: list[Request | ProtocolError]) -> bytes:
+        """Feed the arriving body; the bytes behind it, if it ended."""
+        stream = self._stream
+        assert stream is not None
+        if self._chunked is not None:
+            for piece in self._chunked.feed(data):
+                stream.feed(piece)
+            data = self._chunked.rest if self._chunked.done else b""
+            done = self._chunked.done
+            if stream.received > self._limits.body:
+                raise ProtocolError(f"the body is over {self._limits.body} bytes", status=413)
+            if done:
+                stream.trailers = self._chunked.trailers
+                self._chunked = None
+        else:
+            piece, data = data[: self._left], data[self._left :]
+            self._left -= len(piece)
+            stream.feed(piece)
+            done = not self._left
+        if done:
+            stream.finish()
+            self._stream = None
+            if not self._keep_alive:
+                self.ended = True
+                data = b""
+        if self._held and (done or stream.size > self._limits.buffer):
+            self._release(found)
+        if done:
+            self._request = None
+        return data
+
+    @property
+    def crowded(self) -> bool:
+        """The body arriving now has more waiting than its buffer should hold: read no more until the handler took some."""
+        return self._stream is not None and not self._held and self._stream.size > self._limits.buffer
+
+    def _end_of_input(self) -> Sequence[Request | ProtocolError]:
+        self.ended = True
+        if self._stream is not None:
+            self._stream.abort(ConnectionClosed("the client left in the middle of the body"))
+            if self._request is not None:
+                self._request.keep_alive = False
+        self._held = False
+        return ()
+
+    # -- outgoing ---------------------------------------------------------------------------------------------
+    def respond(self, request: Request, response: Response) -> None:
+        """Queue a complete response.  Raises ValueError for fields that cannot be sent; nothing was queued then."""
+        body = response.body
+        if type(body) is str:
+            body = body.encode()
+        assert type(body) is bytes, "a streaming body goes through begin, part and finish"
+        if not response.headers and request.keep_alive and request.version == "1.1" and response.status not in _NO_BODY:
+            key = (response.status, response.content_type)
+            begin = self._heads.begin.get(key) or self._heads.make(*key)
+            if request.method == "HEAD":
+                self.out.append(b"%b%d\r\n\r\n" % (begin, len(body)))
+            else:
+                self.out.append(b"%b%d\r\n\r\n%b" % (begin, len(body), body))
+            return
+        bodiless = response.status in _NO_BODY
+        framing = b"" if bodiless else b"Content-Length: %d\r\n" % len(body)
+        self.out.append(self._slow_head(request, response, framing))
+        if body and not bodiless and request.method != "HEAD":
+            self.out.append(body)
+
+    def _slow_head(self, request: Request, response: Response, framing: bytes) -> bytes:
+        """The head of a response with fields of its own, or one after which the connection closes."""
+        close = not request.keep_alive
+        fields = []
+        for name, value in response.headers:
+            lowered = name.lower()
+            if lowered == "connection" and value.lower() == "close":
+                close = True
+            elif lowered not in FRAMING_FIELDS or (lowered == "content-length" and not framing):
+                fields.append((name, value))
+        head = self._heads.start(response.status, "" if response.status in _NO_BODY else response.content_type) + render_fields(fields) + framing
+        if close:
+            self.closing = True
+            request.keep_alive = False
+            head += b"Connection: close\r\n"
+        elif request.version == "1.0":
+            head += b"Connection: keep-alive\r\n"
+        return head + b"\r\n"
+
+    def begin(self, request: Request, response: Response) -> bool:
+        """Queue the head of a response whose body comes in parts; False when no body may follow (HEAD, 204, 304)."""
+        if request.method == "HEAD" or response.status in _NO_BODY:
+            self._sent_chunked = False
+            self.out.append(self._slow_head(request, response, b""))
+            return False
+        known = any(name.lower() == "content-length" for name, _ in response.headers)
+        self._sent_chunked = not known and request.version == "1.1"
+        if not known and request.version == "1.0":
+            request.keep_alive = False  # the end of the connection is the end of the body
+        self.out.append(self._slow_head(request, response, b"Transfer-Encoding: chunked\r\n" if self._sent_chunked else b""))
+        self.closing = False  # not before the body went out
+        return True
+
+    def part(self, data: bytes) -> None:
+        if data:
+            self.out.append(b"%x\r\n%b\r\n" % (len(data), data) if self._sent_chunked else data)
+
+    def finish(self, request: Request, trailers: Sequence[tuple[str, str]] = ()) -> None:
+        """End a body that came in parts."""
+        if self._sent_chunked:
+            self.out.append(b"0\r\n" + render_fields(trailers) + b"\r\n")
+        if not request.keep_alive:
+            self.closing = True
+
+    def switch(self, response: Upgrade) -> bytes:
+        """Queue the 101 and give up the connection: the bytes that came behind the request, for the next protocol's codec."""
+        self.out.append(b"HTTP/1.1 101 Switching Protocols\r\n" + render_fields(response.headers) + b"\r\n")
+        rest, self._buffer = self._buffer, b""
+        self.release()
+        return rest
+
+    def resume(self) -> Sequence[Request | ProtocolError]:
+        """The upgrade was refused: go on with HTTP, with what came meanwhile."""
+        self.paused = False
+        data, self._buffer = self._buffer, b""
+        return self.receive(data) if data else ()
+
+    def send(self, reply: Any) -> None:
+        raise TypeError("HTTP has no messages of its own accord: return a Response, or use SSE or a WebSocket")
+
+    def fail(self, error: ProtocolError) -> None:
+        body = error.text.encode() + b"\n"
+        head = self._heads.start(error.status, "text/plain; charset=utf-8")
+        self.out.append(head + b"Content-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(body), body))
+        self.ended = True
+        self.closing = True
+
+    def close(self, code: int, reason: str) -> None:
+        self.ended = True
+        self.closing = True
+
+    def release(self) -> None:
+        """Let go of the parser (it and this codec hold each other)."""
+        self._parser = None
+
+
+def _split_target(method: str, target: str) -> tuple[str, str]:
+    """Path (decoded) and query of a request target, in origin, absolute or asterisk form (RFC 9112 section 3.2)."""
+    if "#" in target:
+        raise ProtocolError("the request target holds a fragment")
+    if not target.startswith("/"):
+        if method == "CONNECT":
+            raise ProtocolError("CONNECT is not supported", status=501)
+        if target == "*" and method == "OPTIONS":
+            return "*", ""
+        scheme, found, rest = target.partition("://")
+        if not found or scheme.lower() not in ("http", "https"):
+            raise ProtocolError("the request target is neither a path nor a URL")
+        authority, slash, path = rest.partition("/")
+        if not authority.partition("?")[0]:
+            raise ProtocolError("the request target has no host")
+        if not slash:
+            _, mark, query = authority.partition("?")
+            return "/", query if mark else ""
+        target = "/" + path
+    if "?" in target:
+        path, _, query = target.partition("?")
+    else:
+        path, query = target, ""
+    if "%" in path:
+        try:
+            path = unquote(path, errors="strict")
+        except UnicodeDecodeError:
+            raise ProtocolError("the path is not UTF-8") from None
+    return path, query

@@ -1,0 +1,65 @@
+"""Routes of messages: by the action field, by the values of dotted keys, or the default.
+
+The action decides first, then the conditions (those with more keys first, then in order of declaration), then the default.  Every key of a
+condition must be there with an equal value of the same type; ``1`` is not ``"1"`` and not ``true``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
+
+R = TypeVar("R")
+_ABSENT = object()
+
+
+def dig(data: Any, dotted: str) -> Any:
+    """The value at a dotted key of nested mappings and lists; a private marker when there is none."""
+    for part in dotted.split("."):
+        if isinstance(data, Mapping):
+            data = data.get(part, _ABSENT)
+        elif isinstance(data, list) and part.isdigit() and int(part) < len(data):
+            data = data[int(part)]
+        else:
+            return _ABSENT
+        if data is _ABSENT:
+            return _ABSENT
+    return data
+
+
+class FieldRouter(Generic[R]):
+    """Filled at start, read-only afterwards."""
+
+    __slots__ = ("_actions", "_conditions", "_default", "_field")
+
+    def __init__(self, action_field: str) -> None:
+        self._field = action_field
+        self._actions: dict[str, R] = {}
+        self._conditions: list[tuple[list[tuple[str, Any]], R]] = []
+        self._default: R | None = None
+
+    def add_action(self, action: str, route: R) -> None:
+        self._actions[action] = route
+
+    def add_condition(self, condition: Mapping[str, Any], route: R) -> None:
+        self._conditions.append((sorted(condition.items()), route))
+        self._conditions.sort(key=lambda pair: -len(pair[0]))  # stable: declaration order among equals
+
+    def set_default(self, route: R) -> None:
+        self._default = route
+
+    def find(self, data: Any) -> R | None:
+        if type(data) is dict:
+            action = data.get(self._field)
+            if type(action) is str:
+                route = self._actions.get(action)
+                if route is not None:
+                    return route
+        for condition, route in self._conditions:
+            if all(_equal(dig(data, key), value) for key, value in condition):
+                return route
+        return self._default
+
+
+def _equal(found: Any, wanted: Any) -> bool:
+    return type(found) is type(wanted) and bool(found == wanted)

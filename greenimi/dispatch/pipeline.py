@@ -1,0 +1,223 @@
+"""The pipelines: from a message to its answer, composed once at start.
+
+``HttpPipeline`` and ``MessagePipeline`` share their shape: global layers around routing, then the layers of the controller and the handler
+around the call with its bound arguments.  They run inside the message's scope, in a handler greenlet, and know nothing of sockets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from greenimi.container.onion import Proceed, compose
+from greenimi.container.registry import Container
+from greenimi.dispatch.failure import ErrorHandler, ask_handlers, describe, report
+from greenimi.dispatch.fields import FieldRouter
+from greenimi.dispatch.layers import resolve_layers
+from greenimi.dispatch.paths import PathRouter
+from greenimi.dispatch.route import Route
+from greenimi.errors import MethodNotAllowed, NotFound, Refusal
+from greenimi.interfaces import IPayload
+from greenimi.message import Message, Reply, Request, Response
+from greenimi.web.response import render
+
+WEBSOCKET = "WEBSOCKET"
+"""The method under which the tree of paths keeps the handshake of WebSocket controllers."""
+
+Handlers = Sequence[tuple[tuple[type[BaseException], ...], ErrorHandler]]
+
+
+class RouteBuilder:
+    """Makes the call of a route: the controller's bean, its bound method, its arguments, its layers."""
+
+    def __init__(self, container: Container, groups: Mapping[str, Sequence[str]]) -> None:
+        self._container = container
+        self._groups = groups
+
+    def layers(self, found: Sequence[Any]) -> list[Any]:
+        return resolve_layers(found, self._container, self._groups)
+
+    def method(self, route: Route) -> Callable[..., Any]:
+        bound: Callable[..., Any] = getattr(self._container.get(route.controller), route.function_name)
+        return bound
+
+    def call(self, route: Route) -> Proceed:
+        return compose(self.layers(route.layers), route.bind(self.method(route)))
+
+
+class HttpPipeline:
+    """``handle(request)`` never raises an Exception: whatever happens becomes a Response."""
+
+    def __init__(
+        self,
+        builder: RouteBuilder,
+        routes: Sequence[Route],
+        *,
+        layers: Sequence[Any] = (),
+        error_handlers: Handlers = (),
+        missing: Callable[[Any], Any] | None = None,
+        debug: bool = False,
+    ) -> None:
+        self._router: PathRouter[Proceed] = PathRouter()
+        self._debug = debug
+        self._error_handlers = error_handlers
+        self._missing = missing
+        for route in routes:
+            assert route.template is not None
+            self._router.add(route.template, route.method, builder.call(route))
+        self._find = self._router.find
+        self._builder = builder
+        self._chain = compose(builder.layers(layers), self._route)
+
+    def add_upgrade(self, route: Route, shake: Proceed) -> None:
+        """Serve WebSocket handshakes for the path of ``route`` by ``shake(request) -> Upgrade``, inside the global layers."""
+        assert route.template is not None
+        self._router.add(route.template, WEBSOCKET, shake)
+
+    def handle(self, request: Request) -> Response:
+        try:
+            return render(self._chain(request))
+        except Exception as error:
+            return self._failed(error, request)
+
+    def _route(self, request: Request) -> Any:
+        found = self._find(request.path)
+        if found is None:
+            return self._not_found(request)
+        leaf, request.params = found
+        call = leaf.get(WEBSOCKET if request.upgrade else request.method)
+        if call is None:
+            call = self._other_method(request, leaf)
+        return call(request)
+
+    def _not_found(self, request: Request) -> Any:
+        if self._missing is not None:
+            return self._missing(request)
+        raise NotFound(f"nothing at {request.path}")
+
+    def _other_method(self, request: Request, leaf: Mapping[str, Proceed]) -> Proceed:
+        """HEAD is answered by GET, OPTIONS by the list of methods, a request for another protocol as if it were none."""
+        method = request.method
+        call = leaf.get(method)  # an upgrade we do not offer: RFC 9110 section 7.8 lets us ignore it
+        if call is None and method == "HEAD":
+            call = leaf.get("GET")
+        if call is not None:
+            return call
+        allowed = sorted({name for name in leaf if name != WEBSOCKET} | ({"HEAD"} if "GET" in leaf else set()) | {"OPTIONS"})
+        if method == "OPTIONS":
+            return lambda request: Response(b"", 204, "", [("Allow", ", ".join(allowed))])
+        if WEBSOCKET in leaf and method == "GET":
+            raise Refusal("this is a WebSocket", status=426, headers=[("Upgrade", "websocket"), ("Connection", "Upgrade")])
+        raise MethodNotAllowed(f"{method} is not allowed at {request.path}", allowed)
+
+    def _failed(self, error: Exception, request: Request) -> Response:
+        try:
+            answer = ask_handlers(self._error_handlers, error, request)
+            if answer is not None:
+                return render(answer)
+        except Exception as second:
+            error = second
+        report(error, request)
+        return describe(error, debug=self._debug).response()
+
+
+class MessagePipeline:
+    """For WebSocket, TCP and UDP.  ``handle(message)`` gives the encoded reply, or None for silence; it never raises an Exception.
+
+    A message with an id (the name of the field is the server's) is always answered: ``{"id": ..., "result": ...}`` or ``{"id": ..., "error": ...}``.
+    Without an id the plain result is sent, None sends nothing, and an error is sent as ``{"error": {...}}``.
+    """
+
+    def __init__(
+        self,
+        builder: RouteBuilder,
+        routes: Sequence[Route],
+        payload: IPayload,
+        *,
+        layers: Sequence[Any] = (),
+        error_handlers: Handlers = (),
+        missing: Callable[[Any], Any] | None = None,
+        action_field: str = "action",
+        id_field: str = "id",
+        debug: bool = False,
+    ) -> None:
+        self.payload = payload
+        self._decode = payload.decode
+        self._encode = payload.encode
+        self._id = id_field
+        self._debug = debug
+        self._error_handlers = error_handlers
+        self._missing = missing
+        self._router: FieldRouter[Proceed] = FieldRouter(action_field)
+        self._opened: list[Proceed] = []
+        self._closed: list[Proceed] = []
+        for route in routes:
+            self._add(route, builder.call(route))
+        self._chain = compose(builder.layers(layers), self._route)
+        self.has_opened = bool(self._opened)
+        self.has_closed = bool(self._closed)
+
+    def _add(self, route: Route, call: Proceed) -> None:
+        if route.event:
+            (self._opened if route.event == "opened" else self._closed).append(call)
+        elif route.default:
+            self._router.set_default(call)
+        elif route.condition is not None:
+            self._router.add_condition(route.condition, call)
+        else:
+            assert route.action is not None
+            self._router.add_action(route.action, call)
+
+    def _route(self, message: Message) -> Any:
+        call = self._router.find(message.data)
+        if call is None:
+            if self._missing is not None:
+                return self._missing(message)
+            raise NotFound("no handler takes this message")
+        return call(message)
+
+    def handle(self, message: Message) -> bytes | str | None:
+        number = None
+        try:
+            data = message.data = self._decode(message.raw)
+            if type(data) is dict:
+                number = data.get(self._id)
+            value = self._chain(message)
+            if number is not None:
+                value = {self._id: number, "result": value}
+            elif value is None:
+                return None
+            elif type(value) is Reply:
+                return value.raw
+            return self._encode(value)  # type: ignore[no-any-return]
+        except Exception as error:
+            return self._failed(error, message, number)
+
+    def _failed(self, error: Exception, message: Message, number: Any) -> bytes | str | None:
+        try:
+            answer = ask_handlers(self._error_handlers, error, message)
+            if answer is not None:
+                return self._encode(answer if number is None else {self._id: number, "result": answer})  # type: ignore[no-any-return]
+        except Exception as second:
+            error = second
+        report(error, message)
+        reply: dict[str, Any] = {"error": describe(error, debug=self._debug).as_error()}
+        if number is not None:
+            reply = {self._id: number, **reply}
+        try:
+            return self._encode(reply)  # type: ignore[no-any-return]
+        except TypeError:  # text and raw payloads have no place for an error
+            return None
+
+    def opened(self, message: Message) -> None:
+        """Run the ``opened`` handlers in order.  Their errors are the caller's: the connection must not live on."""
+        for call in self._opened:
+            call(message)
+
+    def closed(self, message: Message) -> None:
+        """Run every ``closed`` handler; errors are logged."""
+        for call in self._closed:
+            try:
+                call(message)
+            except Exception as error:
+                report(error, message)

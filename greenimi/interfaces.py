@@ -1,0 +1,127 @@
+"""Every joint of the core.  A component's own interfaces stand in the component.
+
+Interfaces are declared with zope.interface, the registry's own language; user code may as well be found by its class or by a
+``typing.Protocol``.  Each contract states what it guarantees: order, delivery, blocking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from zope.interface import Attribute, Interface
+
+if TYPE_CHECKING:
+    from greenimi.errors import ProtocolError
+    from greenimi.message import Message
+
+# Methods of a zope interface are written without ``self``.
+# ruff: noqa: N805
+# mypy: disable-error-code="empty-body,misc"
+
+S = TypeVar("S")
+
+
+class IConfig(Interface):
+    """The configuration tree.  Reading never blocks."""
+
+    def get(path: str, default: Any = ...) -> Any:
+        """The value at a dotted path (``"cache.default.driver"``); ``default`` when absent, ConfigError when there is none."""
+
+    def section(path: str) -> Mapping[str, Any]:
+        """The table at ``path``, empty when absent."""
+
+    def settings(path: str, kind: type[S]) -> S:
+        """The table at ``path`` bound to a frozen dataclass.  ConfigError names the key, the file that set it and a suggestion."""
+
+    def set(path: str, value: Any) -> None:
+        """Change a value while running; emits ConfigChanged(path, old, new) to this process's listeners."""
+
+    def where(path: str) -> str:
+        """Which source set the value: a file name, ``environment``, ``command line`` or ``default``."""
+
+
+class IService(Interface):
+    """Something with a start and a stop.  Tiers start in the order RESOURCES, WORK, DOORS and stop in reverse."""
+
+    tier = Attribute("a container.service.Tier")
+
+    def start() -> None:
+        """Become ready.  Raises to stop the start of the application; what already started is stopped again."""
+
+    def drain() -> None:
+        """Take no new work; may return before the work at hand is done."""
+
+    def stop() -> None:
+        """Finish, within the time the application grants.  Called once, also after a failed start of a later service."""
+
+
+class IConnection(Interface):
+    """A client's link.  Handlers get it by annotation: ``def enter(self, connection: IConnection)``."""
+
+    id = Attribute("unique in the cluster, names its node; not a secret")
+    address = Attribute("the peer's address as the socket gives it: (host, port) or a path")
+    server = Attribute("the server that owns it: .name, .kind, .container")
+    data = Attribute("a dict for the application's state of this client; gone when the connection is")
+    is_open = Attribute("False once it is closing")
+
+    def send(data: Any) -> bool:
+        """Encode with this connection's payload codec and queue for sending.  Never blocks; order kept.
+
+        False when the connection is closed.  Over the outbox limit the connection is closed (slow consumer) and False returned.
+        """
+
+    def close(code: int = ..., reason: str = ...) -> None:
+        """Say goodbye in the protocol's own way after everything queued went out.  Returns at once; closing twice does nothing."""
+
+
+class ICodec(Interface):
+    """One connection's protocol state: bytes in, messages out.  Sans-IO: no socket, no clock, no greenlet.
+
+    Any split of the incoming bytes gives the same messages.
+    """
+
+    out = Attribute("list of bytes waiting to be sent; read by the server without a call")
+    closing = Attribute("True: send what is in `out`, then close the socket")
+    paused = Attribute("True: feed no more bytes until it turns False (a switch of protocol is pending, a body's buffer is full)")
+
+    def receive(data: bytes) -> Sequence[Message | ProtocolError]:
+        """Feed bytes (b"": the peer closed).  Never raises: a broken peer puts one ProtocolError last, after the messages before it."""
+
+    def send(reply: Any) -> None:
+        """Queue one encoded reply in ``out``."""
+
+    def fail(error: ProtocolError) -> None:
+        """Queue the protocol's answer to a broken peer and set ``closing``."""
+
+    def close(code: int, reason: str) -> None:
+        """Queue the protocol's goodbye; sets ``closing`` now or once the peer answered it."""
+
+    def outgoing() -> bytes:
+        """Take everything in ``out``."""
+
+    def tick(now: float) -> float | None:
+        """Time passed; the moment of the next call wanted, in the same clock, or None."""
+
+
+class IPayload(Interface):
+    """What a message's bytes mean.  ``text`` says whether a WebSocket carries them as text."""
+
+    name = Attribute("the name conf uses")
+    text = Attribute("True when encode gives UTF-8 text")
+
+    def decode(raw: bytes | str) -> Any:
+        """The value.  Raises BadMessage."""
+
+    def encode(value: Any) -> bytes:
+        """The bytes.  Raises TypeError for values that cannot be told."""
+
+
+class IFraming(Interface):
+    """How packets are cut out of a byte stream, and put into it."""
+
+    def cut(buffer: bytes) -> tuple[list[bytes], bytes]:
+        """Every complete packet at the front of ``buffer`` and what is left.  Raises ProtocolError over the size limit."""
+
+    def wrap(packet: bytes) -> bytes:
+        """The packet as it goes out."""

@@ -1,0 +1,311 @@
+"""What a decorator leaves on a class or function, nothing more.
+
+"Decorators mark, scanning acts": a decorator here appends a :class:`Mark` to its target and returns the target unchanged.  It touches no
+registry and imports no driver, so importing a module of an application has no effect until ``setup.scan`` reads the marks and hands each to
+the component that knows its kind.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+C = TypeVar("C", bound=type)
+
+ATTRIBUTE = "__greenimi_marks__"
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A place in a source file, for error messages and listings."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file.rsplit('/', 1)[-1]}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One use of a decorator: its kind, its options and where it stands."""
+
+    kind: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    where: Where = Where("?", 0)
+
+
+def here(depth: int = 2) -> Where:
+    """The place ``depth`` frames up: the line that uses a decorator."""
+    frame = sys._getframe(depth)
+    return Where(frame.f_code.co_filename, frame.f_lineno)
+
+
+def add_mark(target: T, kind: str, options: Mapping[str, Any], where: Where) -> T:
+    """Append a mark to ``target``'s own marks (never to those of a base class)."""
+    own = target.__dict__.get(ATTRIBUTE) if isinstance(target, type) else getattr(target, ATTRIBUTE, None)
+    if own is None:
+        own = []
+        setattr(target, ATTRIBUTE, own)
+    own.append(Mark(kind, options, where))
+    return target
+
+
+def marks_of(target: Any, kind: str | None = None) -> list[Mark]:
+    """The marks ``target`` itself carries, in the order they were applied.  A class also shows those it inherits with ``@inherit``."""
+    if isinstance(target, type):
+        own = list(target.__dict__.get(ATTRIBUTE, ()))
+        for mark in [m for m in own if m.kind == "inherit"]:
+            wanted = mark.options["kinds"]
+            for base in target.__mro__[1:]:
+                own += [m for m in base.__dict__.get(ATTRIBUTE, ()) if m.kind != "inherit" and (not wanted or m.kind in wanted)]
+    else:
+        own = list(getattr(target, ATTRIBUTE, ()))
+    return [m for m in own if kind is None or m.kind == kind]
+
+
+def marker(kind: str, *, depth: int = 2, **options: Any) -> Callable[[T], T]:
+    """A decorator that leaves one mark.  Third parties build their own decorators from it."""
+    where = here(depth + 1)
+
+    def decorate(target: T) -> T:
+        return add_mark(target, kind, options, where)
+
+    return decorate
+
+
+def _bare(kind: str, target: Any, options: Mapping[str, Any]) -> Any:
+    """Support both ``@deco`` and ``@deco(...)``: with a target mark it, without one return the decorator."""
+    where = here(3)
+    if target is not None:
+        return add_mark(target, kind, options, where)
+
+    def decorate(found: Any) -> Any:
+        return add_mark(found, kind, options, where)
+
+    return decorate
+
+
+# -- beans ---------------------------------------------------------------------------------------------------------
+
+
+def bean(
+    target: Any = None,
+    /,
+    *,
+    name: str = "",
+    lifetime: str = "app",
+    provides: Any = None,
+    server: str | tuple[str, ...] = (),
+    driver: str = "",
+    env: str | tuple[str, ...] = (),
+) -> Any:
+    """The class (or factory function) is a bean.
+
+    ``name``      tells several beans of one type apart, and is how conf overrides or fills it.
+    ``lifetime``  ``"app"``: one for the application; ``"message"``: one for each message, on demand.
+    ``provides``  what it is found by, where the class (or the function's return annotation) does not say enough.
+    ``server``    only in the containers of these servers.
+    ``driver``    a named factory for ``provides``, chosen in conf.
+    ``env``       only in these environments (``development``, ``test``, ``production``, ...).
+
+    A generator function is a factory whose rest runs when the lifetime ends.
+    """
+    return _bare(
+        "bean",
+        target,
+        {
+            "name": name,
+            "lifetime": lifetime,
+            "provides": provides,
+            "server": (server,) if isinstance(server, str) else tuple(server),
+            "driver": driver,
+            "env": (env,) if isinstance(env, str) else tuple(env),
+        },
+    )
+
+
+def partial(target_class: type) -> Callable[[C], C]:
+    """The decorated class is a part of the bean ``target_class``: its methods and attributes are mixed in when the bean is made."""
+    return marker("partial", target=target_class)
+
+
+def inherit(*kinds: str) -> Callable[[C], C]:
+    """Let a class take over its base classes' marks: all of them, or only those of ``kinds``."""
+    return marker("inherit", kinds=frozenset(kinds))
+
+
+# -- doors: controllers --------------------------------------------------------------------------------------------
+
+
+def _controller(kind: str, target: Any, options: Mapping[str, Any], where: Where) -> Any:
+    options = {"kind": kind, **options}
+    if isinstance(target, type):
+        return add_mark(target, "controller", options, where)
+
+    def decorate(found: Any) -> Any:
+        return add_mark(found, "controller", options, where)
+
+    return decorate
+
+
+def http(prefix: Any = "", *, server: str | tuple[str, ...] = ()) -> Any:
+    """An HTTP controller: a class whose routes start with ``prefix``."""
+    path = "" if isinstance(prefix, type) else prefix
+    return _controller("http", prefix, {"path": path, "server": _names(server)}, here(2))
+
+
+def websocket(path: Any = "", *, server: str | tuple[str, ...] = (), payload: str = "", subprotocols: tuple[str, ...] = ()) -> Any:
+    """A WebSocket controller: connections that shook hands on ``path``.  ``payload`` overrides the server's payload codec for them."""
+    found = "" if isinstance(path, type) else path
+    options = {"path": found, "server": _names(server), "payload": payload, "subprotocols": tuple(subprotocols)}
+    return _controller("websocket", path, options, here(2))
+
+
+def tcp(target: Any = None, *, server: str | tuple[str, ...] = ()) -> Any:
+    """A TCP controller, for the named TCP servers or, without a name, for all of them."""
+    return _controller("tcp", target, {"path": "", "server": _names(server)}, here(2))
+
+
+def udp(target: Any = None, *, server: str | tuple[str, ...] = ()) -> Any:
+    """A UDP controller, for the named UDP servers or, without a name, for all of them."""
+    return _controller("udp", target, {"path": "", "server": _names(server)}, here(2))
+
+
+def _names(server: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (server,) if isinstance(server, str) else tuple(server)
+
+
+# -- doors: handlers -----------------------------------------------------------------------------------------------
+
+
+def route(path: str = "", *, methods: tuple[str, ...] = ("GET",), name: str = "") -> Callable[[F], F]:
+    """An HTTP handler for ``path``: a leading ``/`` is appended to the controller's prefix.
+
+    Placeholders: ``{name}``, ``{name:int}`` (int, float, uuid, path, ...), ``{name:[a-z]+}`` (a regular expression), several in one segment.
+    """
+    return marker("route", path=path, methods=tuple(m.upper() for m in methods), name=name)
+
+
+def get(path: str = "", *, name: str = "") -> Callable[[F], F]:
+    return marker("route", path=path, methods=("GET",), name=name)
+
+
+def post(path: str = "", *, name: str = "") -> Callable[[F], F]:
+    return marker("route", path=path, methods=("POST",), name=name)
+
+
+def put(path: str = "", *, name: str = "") -> Callable[[F], F]:
+    return marker("route", path=path, methods=("PUT",), name=name)
+
+
+def patch(path: str = "", *, name: str = "") -> Callable[[F], F]:
+    return marker("route", path=path, methods=("PATCH",), name=name)
+
+
+def delete(path: str = "", *, name: str = "") -> Callable[[F], F]:
+    return marker("route", path=path, methods=("DELETE",), name=name)
+
+
+class _On:
+    """``@on("say")``, ``@on(where={"data.op": "x"})``, ``@on.default``."""
+
+    def __call__(self, action: str | None = None, *, where: Mapping[str, Any] | None = None) -> Callable[[F], F]:
+        """Handle messages whose action field is ``action``, or whose payload holds every value of ``where`` (dotted keys)."""
+        if (action is None) == (where is None):
+            raise TypeError('say @on("action") or @on(where={"dotted.key": value}), one of the two')
+        return marker("on", action=action, match=dict(where) if where is not None else None, default=False)
+
+    def default(self, function: F) -> F:
+        """Handle every message that no other handler of this controller takes."""
+        return add_mark(function, "on", {"action": None, "match": None, "default": True}, here(2))
+
+
+on = _On()
+
+
+def opened(function: F) -> F:
+    """Run when a connection opened, before any of its messages.  An error closes the connection."""
+    return add_mark(function, "opened", {}, here(2))
+
+
+def closed(function: F) -> F:
+    """Run once when a connection closed, after the last of its messages."""
+    return add_mark(function, "closed", {}, here(2))
+
+
+def layers(*found: Any) -> Callable[[T], T]:
+    """Wrap a controller or one handler in layers: callables ``(message, proceed) -> result``, classes (made as beans), or ``"@group"``."""
+    return marker("layers", layers=tuple(found))
+
+
+def on_error(*kinds: type[BaseException], server: str | tuple[str, ...] = ()) -> Callable[[F], F]:
+    """The function answers errors of these kinds: ``(error, message) -> value or None`` (None: the next handler, then the default)."""
+    return marker("error_handler", kinds=kinds or (Exception,), server=_names(server))
+
+
+def on_missing(server: str | tuple[str, ...] = ()) -> Callable[[F], F]:
+    """The function answers messages that no route takes: ``(message) -> value``."""
+    return marker("missing_handler", server=_names(server))
+
+
+# -- events --------------------------------------------------------------------------------------------------------
+
+
+def listener(target: Any = None, /, *, name: str = "", priority: int = 0, once: bool = False) -> Any:
+    """The function hears events: of the type its first parameter is annotated with, or called ``name``.  Higher priority first."""
+    return _bare("listener", target, {"name": name, "priority": priority, "once": once})
+
+
+# -- advice --------------------------------------------------------------------------------------------------------
+
+
+def _advice(kind: str, where: Any, options: Mapping[str, Any]) -> Callable[[F], F]:
+    return marker("advice", depth=3, advice=kind, where=where, **options)
+
+
+def around(*where: Any, deny: tuple[str, ...] = (), priority: int = 0) -> Callable[[F], F]:
+    """``(call, proceed) -> result`` around every method that ``where`` names.
+
+    ``where``: a method (``Shop.place``), a pattern (``"shop:Shop.*"``, wildcards on both sides of the dot) or a decorator's mark kind
+    (``"@cacheable"``).  ``deny`` takes patterns back out.  Higher ``priority`` is further out.
+    """
+    return _advice("around", where, {"deny": deny, "priority": priority})
+
+
+def before(*where: Any, deny: tuple[str, ...] = (), priority: int = 0) -> Callable[[F], F]:
+    """``(call) -> None`` before the method; may change ``call.args`` and ``call.kwargs``."""
+    return _advice("before", where, {"deny": deny, "priority": priority})
+
+
+def after(*where: Any, deny: tuple[str, ...] = (), priority: int = 0) -> Callable[[F], F]:
+    """``(call) -> None`` after the method returned."""
+    return _advice("after", where, {"deny": deny, "priority": priority})
+
+
+def after_returning(*where: Any, deny: tuple[str, ...] = (), priority: int = 0) -> Callable[[F], F]:
+    """``(call) -> None`` after the method returned and ``after`` ran; may replace ``call.result``."""
+    return _advice("after_returning", where, {"deny": deny, "priority": priority})
+
+
+def after_throwing(
+    *where: Any,
+    errors: tuple[type[BaseException], ...] = (Exception,),
+    deny_errors: tuple[type[BaseException], ...] = (),
+    deny: tuple[str, ...] = (),
+    priority: int = 0,
+) -> Callable[[F], F]:
+    """``(call) -> None`` when the method raised one of ``errors`` and none of ``deny_errors``; ``call.suppress(result)`` swallows it."""
+    return _advice("after_throwing", where, {"deny": deny, "priority": priority, "errors": errors, "deny_errors": deny_errors})
+
+
+# -- commands and components ---------------------------------------------------------------------------------------
+
+
+def command(name: str = "", *, help: str = "") -> Callable[[F], F]:
+    """The function is a command of ``greenimi``: parameters become arguments and options, by their annotations and defaults."""
+    return marker("command", name=name, help=help)

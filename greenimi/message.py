@@ -1,0 +1,313 @@
+"""What flows between a codec and a handler: :class:`Message` and :class:`Request` in, :class:`Response` and :class:`Reply` out.
+
+Plain data.  Nothing here knows a socket, a container or a greenlet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from greenimi.errors import BadMessage, ProtocolError, TooLarge
+
+if TYPE_CHECKING:
+    from greenimi.interfaces import IConnection
+
+
+class Message:
+    """One message of a client.
+
+    ``raw``     what the codec cut out of the stream: ``bytes``, or ``str`` for a WebSocket text message.
+    ``data``    the decoded payload; set by the pipeline before any layer runs.
+    ``params``  named values taken from the address of the message (path or topic placeholders).
+    ``connection`` the link it came by.
+    """
+
+    __slots__ = ("connection", "data", "params", "raw")
+
+    def __init__(self, raw: bytes | str, connection: IConnection | None = None) -> None:
+        self.raw = raw
+        self.data: Any = None
+        self.params: Mapping[str, Any] = _NOTHING
+        self.connection: IConnection = connection  # type: ignore[assignment]  # set by the server before dispatch
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.raw[:40]!r}>"
+
+
+_NOTHING: Mapping[str, Any] = {}
+
+
+class Datagram(Message):
+    """One UDP datagram; ``connection`` is the stand-in for the peer's address, good for answering."""
+
+    __slots__ = ()
+
+
+class Headers(Mapping[str, str]):
+    """Header fields: case-insensitive names, order and repeats kept.
+
+    ``headers["name"]`` joins repeated fields with ", " (RFC 9110 section 5.3); ``get_all`` keeps them apart.
+    """
+
+    __slots__ = ("_fields", "_index")
+
+    def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
+        self._fields = list(fields)
+        index: dict[str, list[str]] = {}
+        for name, value in self._fields:
+            index.setdefault(name.lower(), []).append(value)
+        self._index = index
+
+    @classmethod
+    def from_head(cls, head: str) -> Headers:
+        """From the head of an HTTP/1 message, request line included, whose syntax was already checked."""
+        fields = []
+        for line in head.split("\r\n")[1:]:
+            if line:
+                name, _, value = line.partition(":")
+                fields.append((name, value.strip(" \t")))
+        return cls(fields)
+
+    def __getitem__(self, name: str) -> str:
+        return ", ".join(self._index[name.lower()])
+
+    def get_all(self, name: str) -> list[str]:
+        return list(self._index.get(name.lower(), ()))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._index)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._index
+
+    def items_raw(self) -> list[tuple[str, str]]:
+        """Every field as it was sent, in order."""
+        return list(self._fields)
+
+    def __repr__(self) -> str:
+        return f"Headers({self._fields!r})"
+
+
+class Body:
+    """A request body as it arrives.  A codec feeds it, a handler reads it.
+
+    The codec side (``feed``, ``finish``, ``abort``) never blocks.  The reading side calls ``pull`` when it needs more than has arrived;
+    the server sets ``pull`` to something that parks the calling greenlet until the codec was fed again.  Bounded: the server stops
+    reading the socket while ``size`` is over its limit.
+    """
+
+    __slots__ = ("chunks", "error", "finished", "pull", "received", "size", "trailers", "wanted")
+
+    def __init__(self) -> None:
+        self.chunks: list[bytes] = []
+        self.size = 0  # bytes waiting to be read
+        self.received = 0  # bytes that arrived so far
+        self.finished = False
+        self.error: Exception | None = None
+        self.trailers: list[tuple[str, str]] = []
+        self.pull: Callable[[], None] | None = None
+        self.wanted: Callable[[], None] | None = None  # called once before the first wait (sends 100 Continue)
+
+    def feed(self, data: bytes) -> None:
+        self.chunks.append(data)
+        self.size += len(data)
+        self.received += len(data)
+
+    def finish(self) -> None:
+        self.finished = True
+
+    def abort(self, error: Exception) -> None:
+        """The rest will never come: readers get ``error``."""
+        self.error = error
+
+    def read_chunk(self) -> bytes:
+        """The next bytes, as soon as there are some; ``b""`` at the end.  Blocks the calling greenlet.
+
+        Raises ConnectionClosed when the peer went away in the middle, ProtocolError when the rest is malformed.
+        """
+        while not self.chunks:
+            if self.finished:
+                return b""
+            if self.error is not None:
+                raise self.error
+            if self.pull is None:
+                raise ProtocolError("the body is incomplete")
+            if self.wanted is not None:
+                self.wanted()
+                self.wanted = None
+            self.pull()
+        data = self.chunks[0] if len(self.chunks) == 1 else b"".join(self.chunks)
+        self.chunks.clear()
+        self.size = 0
+        return data
+
+    def __iter__(self) -> Iterator[bytes]:
+        while data := self.read_chunk():
+            yield data
+
+    def read(self, limit: int | None = None) -> bytes:
+        """Everything.  Raises TooLarge (413) when it is more than ``limit`` bytes."""
+        parts = []
+        total = 0
+        for data in self:
+            total += len(data)
+            if limit is not None and total > limit:
+                raise TooLarge(f"the body is over {limit} bytes")
+            parts.append(data)
+        return b"".join(parts)
+
+
+class Request(Message):
+    """One HTTP request.  Header fields, query and cookies are taken apart when first asked for.
+
+    ``raw``      the whole body once ``body()`` was called, else ``b""``
+    ``stream``   the body as it arrives, ``None`` when the request has none
+    ``keep_alive`` the connection stays open after the answer
+    ``upgrade``  the client asks to change the protocol
+    ``form``     the decoded body came from a form, so its values are texts
+    """
+
+    __slots__ = (
+        "_cookies",
+        "_headers",
+        "_query",
+        "form",
+        "head",
+        "keep_alive",
+        "method",
+        "path",
+        "query_string",
+        "stream",
+        "target",
+        "upgrade",
+        "version",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        target: str,
+        path: str,
+        query_string: str,
+        head: str,
+        version: str = "1.1",
+        stream: Body | None = None,
+        connection: IConnection | None = None,
+    ) -> None:
+        self.raw = b""
+        self.data = None
+        self.params = _NOTHING
+        self.connection = connection  # type: ignore[assignment]
+        self.method = method
+        self.target = target
+        self.path = path
+        self.query_string = query_string
+        self.head = head
+        self.version = version
+        self.stream = stream
+        self.keep_alive = True
+        self.upgrade = False
+        self.form = False
+        self._headers: Headers | None = None
+        self._query: dict[str, list[str]] | None = None
+        self._cookies: dict[str, str] | None = None
+
+    @property
+    def headers(self) -> Headers:
+        headers = self._headers
+        if headers is None:
+            headers = self._headers = Headers.from_head(self.head)
+        return headers
+
+    @property
+    def query(self) -> dict[str, list[str]]:
+        """Query parameters, every value of each name in order."""
+        query = self._query
+        if query is None:
+            query = {}
+            if self.query_string:
+                try:
+                    pairs = parse_qsl(self.query_string, keep_blank_values=True, max_num_fields=1000, errors="strict")
+                except (ValueError, UnicodeDecodeError) as error:
+                    raise BadMessage(f"the query string cannot be read: {error}") from None
+                for name, value in pairs:
+                    query.setdefault(name, []).append(value)
+            self._query = query
+        return query
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        cookies = self._cookies
+        if cookies is None:
+            try:
+                cookies = {name: morsel.value for name, morsel in SimpleCookie(self.headers.get("cookie", "")).items()}
+            except CookieError:
+                cookies = {}
+            self._cookies = cookies
+        return cookies
+
+    def body(self, limit: int | None = None) -> bytes:
+        """The whole body.  Blocks the calling greenlet until it arrived; kept, so that it may be read again.
+
+        Raises TooLarge (413) over ``limit`` bytes, ConnectionClosed when the peer leaves in the middle.
+        """
+        stream = self.stream
+        if stream is not None:
+            self.raw = stream.read(limit)
+            self.stream = None
+        return self.raw  # type: ignore[return-value]
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.target}>"
+
+
+class Response:
+    """An HTTP answer.  ``body`` is bytes, text, or an iterable of either (sent as it comes, chunked).
+
+    A mapping, list, dataclass or ``msgspec.Struct`` returned by a handler becomes JSON before it gets here.
+    """
+
+    __slots__ = ("body", "content_type", "headers", "status")
+
+    def __init__(
+        self,
+        body: bytes | str | Iterable[bytes | str] = b"",
+        status: int = 200,
+        content_type: str = "text/plain; charset=utf-8",
+        headers: Iterable[tuple[str, str]] = (),
+    ) -> None:
+        self.body = body
+        self.status = status
+        self.content_type = content_type
+        self.headers = tuple(headers)
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status}>"
+
+
+class Upgrade(Response):
+    """An HTTP answer after which the connection speaks another protocol: ``switch(response, connection)`` makes it so."""
+
+    __slots__ = ("switch",)
+
+    def __init__(self, switch: Callable[[Upgrade, Any], None], headers: Iterable[tuple[str, str]]) -> None:
+        super().__init__(b"", 101, "", headers)
+        self.switch = switch
+
+
+class Reply:
+    """A payload a handler sends explicitly where returning a plain value does not say enough.
+
+    ``raw`` is already encoded: ``str`` leaves a WebSocket as text, ``bytes`` as binary.
+    """
+
+    __slots__ = ("raw",)
+
+    def __init__(self, raw: bytes | str) -> None:
+        self.raw = raw

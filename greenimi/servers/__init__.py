@@ -1,0 +1,81 @@
+"""The doors: servers as conf names them, controllers as the application marks them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from greenimi.dispatch.route import ServerFacts, add_controller
+from greenimi.errors import ConfigError, StartError
+from greenimi.event import Events
+from greenimi.marks import Mark
+from greenimi.servers.doors import Doors, Plan
+from greenimi.servers.settings import ServerSettings, WorkerSettings
+
+if TYPE_CHECKING:
+    from greenimi.container.setup import Setup
+
+KINDS = ("http", "tcp", "udp")
+
+
+@dataclass(frozen=True, slots=True)
+class _Handler:
+    """An ``@on_error`` or ``@on_missing`` function."""
+
+    kind: str
+    servers: tuple[str, ...]
+    errors: tuple[type[BaseException], ...]
+    function: Any
+
+
+def includeme(setup: Setup) -> None:
+    """Read ``[servers.*]`` and ``[workers]``, take controllers, and add the service that opens the doors."""
+    settings = {name: setup.settings(f"servers.{name}", ServerSettings) for name in setup.config.section("servers")}
+    for name, found in settings.items():
+        if found.kind not in KINDS:
+            raise ConfigError(f"servers.{name}.kind is {found.kind!r}; known kinds: {', '.join(KINDS)}")
+        setup.note("server", ServerFacts(name, found.kind, found.action_field))
+    setup.on_mark("controller", add_controller)
+    for kind in ("route", "on", "opened", "closed", "layers"):
+        setup.on_mark(kind, _must_be_in_controller)
+    setup.on_mark("error_handler", _note_handler)
+    setup.on_mark("missing_handler", _note_handler)
+    workers = setup.settings("workers", WorkerSettings)
+    setup.on_commit(lambda: _add_doors(setup, settings, workers), order=100)
+
+
+def _must_be_in_controller(setup: Setup, owner: type | None, name: str, target: Any, mark: Mark) -> None:
+    """These marks are read by the controller that holds them; elsewhere they would silently do nothing."""
+    holder = owner if owner is not None else target
+    if not isinstance(holder, type):
+        raise StartError(f"{mark.where}: @{mark.kind} on {name}, which is not a method of a controller", hint="mark its class with @http, @websocket, @tcp or @udp")
+
+
+def _note_handler(setup: Setup, owner: type | None, name: str, target: Any, mark: Mark) -> None:
+    function = target
+    if owner is not None:
+
+        def function(*args: Any) -> Any:
+            return getattr(setup.container.get(owner), name)(*args)
+
+    setup.note("message handler", _Handler(mark.kind, mark.options["server"], mark.options.get("kinds", ()), function))
+
+
+def _add_doors(setup: Setup, settings: dict[str, ServerSettings], workers: WorkerSettings) -> None:
+    routes = setup.introspect("route")
+    handlers = setup.introspect("message handler")
+    plans = []
+    for name, found in settings.items():
+        mine = [h for h in handlers if not h.servers or name in h.servers]
+        errors = [(h.errors, h.function) for h in mine if h.kind == "error_handler"]
+        missing = [h.function for h in mine if h.kind == "missing_handler"]
+        if len(missing) > 1:
+            raise StartError(f"the server {name} has {len(missing)} @on_missing handlers; it can use one")
+        own = [route for route in routes if route.server == name]
+        plans.append(Plan(name, found, setup.server_container(name), own, errors, missing[0] if missing else None))
+    doors = Doors(plans, workers, setup.container.get(Events), debug=bool(setup.config.get("app.debug", False)))
+    setup.container.add(Doors, doors)
+    setup.add_service(doors, "doors")
+
+
+__all__ = ["KINDS", "Doors", "includeme"]

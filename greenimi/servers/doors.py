@@ -1,0 +1,137 @@
+"""The servers of an application as one service: built from conf and routes, started in a worker on sockets that somebody else opened."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from greenimi.codec.payload import payload_from
+from greenimi.container.registry import Container
+from greenimi.container.service import Tier
+from greenimi.dispatch.pipeline import Handlers, HttpPipeline, MessagePipeline, RouteBuilder
+from greenimi.dispatch.route import Route
+from greenimi.event import Events
+from greenimi.event.lifecycle import ServerCreated, ServerCreating, ServersCreated, ServersCreating, ServerStarting
+from greenimi.servers.http import HttpServer
+from greenimi.servers.messages import MessageEndpoint
+from greenimi.servers.runtime import Runtime
+from greenimi.servers.settings import ServerSettings, WorkerSettings
+from greenimi.servers.tcp import TcpServer
+from greenimi.servers.udp import UdpServer
+from greenimi.servers.websocket import WebSocketDoor
+
+log = logging.getLogger("greenimi.servers")
+
+Server = HttpServer | TcpServer | UdpServer
+Sockets = Mapping[str, Sequence[socket.socket]]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One configured server and what was registered for it."""
+
+    name: str
+    settings: ServerSettings
+    container: Container
+    routes: Sequence[Route]
+    error_handlers: Handlers
+    missing: Any
+
+
+class Doors:
+    """IService of the last tier.  ``listen`` is told the sockets before ``start``; one worker process has one."""
+
+    tier = Tier.DOORS
+
+    def __init__(self, plans: Sequence[Plan], settings: WorkerSettings, events: Events, *, debug: bool) -> None:
+        self._plans = plans
+        self._events = events
+        self._debug = debug
+        self._sockets: Sockets = {}
+        self._share = False
+        self.runtime = Runtime(settings.handlers)
+        self.servers: dict[str, Server] = {}
+
+    def listen(self, sockets: Sockets, *, share: bool = False) -> None:
+        """Serve on these sockets, by server name.  ``share``: other processes accept on them too."""
+        self._sockets = sockets
+        self._share = share
+
+    def build(self) -> None:
+        """Make controllers and pipelines.  Done by ``start``; on its own it finds mistakes without opening a door."""
+        if self.servers or not self._plans:
+            return
+        emit = self._events.emit
+        emit(ServersCreating())
+        for plan in self._plans:
+            emit(ServerCreating(plan.name))
+            self.servers[plan.name] = self._build(plan)
+            emit(ServerCreated(plan.name))
+        emit(ServersCreated())
+
+    def start(self) -> None:
+        self.build()
+        self.runtime.start()
+        for name, server in self.servers.items():
+            for sock in self._sockets.get(name, ()):
+                server.attach(sock, share=self._share)
+            self._events.emit(ServerStarting(name))
+            server.start()
+
+    def drain(self) -> None:
+        for server in self.servers.values():
+            server.drain()
+
+    def stop(self) -> None:
+        for server in self.servers.values():
+            server.stop()
+        self.runtime.flush_now()
+        self.runtime.stop()
+
+    # -- building --------------------------------------------------------------------------------------------------
+    def _build(self, plan: Plan) -> Server:
+        settings = plan.settings
+        builder = RouteBuilder(plan.container, settings.groups)
+        if settings.kind == "http":
+            return self._build_http(plan, builder)
+        pipeline = self._messages(plan, builder, plan.routes, settings.payload)
+        kind = TcpServer if settings.kind == "tcp" else UdpServer
+        return kind(plan.name, settings, plan.container, self.runtime, pipeline)
+
+    def _messages(self, plan: Plan, builder: RouteBuilder, routes: Sequence[Route], payload: str, layers: Sequence[Any] | None = None) -> MessagePipeline:
+        settings = plan.settings
+        return MessagePipeline(
+            builder,
+            routes,
+            payload_from(payload),
+            layers=settings.layers if layers is None else layers,
+            error_handlers=plan.error_handlers,
+            missing=plan.missing,
+            action_field=settings.action_field,
+            id_field=settings.id_field,
+            debug=self._debug,
+        )
+
+    def _build_http(self, plan: Plan, builder: RouteBuilder) -> HttpServer:
+        settings = plan.settings
+        pipeline = HttpPipeline(
+            builder,
+            [route for route in plan.routes if route.kind == "http"],
+            layers=settings.layers,
+            error_handlers=plan.error_handlers,
+            missing=plan.missing,
+            debug=self._debug,
+        )
+        by_path: dict[str, list[Route]] = {}
+        for route in plan.routes:
+            if route.kind == "websocket" and route.template is not None:
+                by_path.setdefault(route.template.shape, []).append(route)
+        for routes in by_path.values():
+            options = routes[0].options
+            messages = self._messages(plan, builder, routes, options["payload"] or settings.payload, settings.message_layers)
+            endpoint = MessageEndpoint(plan.container, messages)
+            pipeline.add_upgrade(routes[0], WebSocketDoor(endpoint, settings, options["subprotocols"]))
+        return HttpServer(plan.name, settings, plan.container, self.runtime, pipeline)

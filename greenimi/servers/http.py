@@ -1,0 +1,127 @@
+"""HTTP/1.1 and, on the same port, WebSocket."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+from greenimi.codec.base import Codec
+from greenimi.codec.http1 import Http1Codec, Http1Limits
+from greenimi.container.context import Scope, run
+from greenimi.container.registry import Container
+from greenimi.dispatch.failure import report
+from greenimi.dispatch.pipeline import HttpPipeline
+from greenimi.errors import ConnectionClosed, ProtocolError
+from greenimi.message import Request, Response, Upgrade
+from greenimi.servers.base import StreamHost
+from greenimi.servers.runtime import Runtime
+from greenimi.servers.settings import ServerSettings
+from greenimi.servers.stream import StreamConnection
+
+log = logging.getLogger("greenimi.servers")
+
+_FAILED = Response(b"the server failed\n", 500)
+_STOPPED = Response(b"the request was stopped\n", 503)
+
+
+class HttpServer(StreamHost):
+    """``kind = "http"``."""
+
+    def __init__(
+        self, name: str, settings: ServerSettings, container: Container, runtime: Runtime, pipeline: HttpPipeline
+    ) -> None:
+        super().__init__(name, "http", settings, container, runtime)
+        self.pipeline = pipeline
+        self._endpoint = HttpEndpoint(self)
+        self._limits = Http1Limits(settings.max_line, settings.max_head, settings.max_fields, settings.max_body)
+
+    def new_codec(self) -> Codec:
+        return Http1Codec(self._limits, self.runtime.heads)
+
+    def new_endpoint(self) -> HttpEndpoint:
+        return self._endpoint
+
+
+class HttpEndpoint:
+    """Answers requests.  One a server: what belongs to a connection stands on the connection."""
+
+    has_opened = False
+    has_closed = False
+
+    def __init__(self, server: HttpServer) -> None:
+        self._server = server
+        self._container = server.container
+
+    def process(self, connection: StreamConnection, message: Any) -> None:
+        if type(message) is ProtocolError:
+            log.info("%r: %s %s", connection, message.status, message.text)
+            connection.codec.fail(message)
+            return
+        message.connection = connection
+        if message.stream is not None:
+            message.stream.pull = connection.wait_for_data
+        run(Scope(self._container, connection, message), self._serve, message)
+
+    def _serve(self, request: Request) -> None:
+        codec: Http1Codec = request.connection.codec  # type: ignore[attr-defined]
+        try:
+            response = self._server.pipeline.handle(request)
+            self._answer(request, response, codec)
+        except ConnectionClosed:
+            pass
+        except Exception as error:  # a response that cannot be sent as it is
+            report(error, request)
+            codec.respond(request, _FAILED)
+        except BaseException:  # the handler was stopped from outside
+            if not codec.out and request.connection.is_open:
+                request.keep_alive = False
+                codec.respond(request, _STOPPED)
+            raise
+
+    def _answer(self, request: Request, response: Response, codec: Http1Codec) -> None:
+        stream = request.stream
+        if stream is not None and not stream.finished:  # what nobody read cannot be told from the next request
+            request.keep_alive = False
+        body = response.body
+        if type(body) is not bytes and type(body) is not str:
+            self._send_parts(request, response, codec)
+        elif type(response) is Upgrade:
+            response.switch(response, request.connection)
+        else:
+            codec.respond(request, response)
+            if codec.paused:  # an upgrade was asked for and not granted: what came behind it is HTTP
+                request.connection.take(codec.resume())  # type: ignore[attr-defined]
+
+    def _send_parts(self, request: Request, response: Response, codec: Http1Codec) -> None:
+        """A body that is made while it is sent: at most the high-water mark ahead of the client."""
+        connection: StreamConnection = request.connection  # type: ignore[assignment]
+        parts: Iterable[bytes | str] = response.body  # type: ignore[assignment]
+        try:
+            if codec.begin(request, response):
+                try:
+                    for part in parts:
+                        codec.part(part.encode() if isinstance(part, str) else part)
+                        connection.wait_drained()
+                except ConnectionClosed:
+                    raise
+                except Exception as error:  # too late for another status: an unfinished body tells the client
+                    report(error, request)
+                    codec.closing = True
+                    return
+                codec.finish(request)
+            elif not request.keep_alive:
+                codec.closing = True
+        finally:
+            close = getattr(parts, "close", None)
+            if close is not None:
+                with suppress(Exception):
+                    close()
+
+    def opened(self, connection: StreamConnection, message: Any) -> None: ...
+
+    def closed(self, connection: StreamConnection) -> None: ...
+
+    def encode(self, connection: StreamConnection, data: Any) -> Any:
+        raise TypeError("an HTTP connection has no messages of its own accord")

@@ -1,0 +1,61 @@
+"""The endpoint of message protocols: WebSocket after its handshake, and TCP."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from greenimi.container.context import Scope, run
+from greenimi.container.registry import Container
+from greenimi.dispatch.failure import describe, report
+from greenimi.dispatch.pipeline import MessagePipeline
+from greenimi.errors import ProtocolError
+from greenimi.message import Message, Reply
+from greenimi.servers.stream import StreamConnection
+
+log = logging.getLogger("greenimi.servers")
+
+
+class MessageEndpoint:
+    """Hands messages to a pipeline and sends its replies.  One a server, or one a WebSocket path."""
+
+    def __init__(self, container: Container, pipeline: MessagePipeline) -> None:
+        self._container = container
+        self.pipeline = pipeline
+        self._send = pipeline.payload.encode
+
+    @property
+    def has_opened(self) -> bool:
+        return self.pipeline.has_opened
+
+    @property
+    def has_closed(self) -> bool:
+        return self.pipeline.has_closed
+
+    def process(self, connection: StreamConnection, message: Any) -> None:
+        if type(message) is ProtocolError:
+            log.info("%r: %s", connection, message.text)
+            connection.codec.fail(message)
+            return
+        message.connection = connection
+        message.params = connection.params
+        raw = run(Scope(self._container, connection, message), self.pipeline.handle, message)
+        if raw is not None:
+            connection.codec.send(raw)
+
+    def opened(self, connection: StreamConnection, message: Message) -> None:
+        """Run the ``opened`` handlers; an error closes the connection before any message is handled."""
+        try:
+            run(Scope(self._container, connection, message), self.pipeline.opened, message)
+        except Exception as error:
+            report(error, connection)
+            problem = describe(error, debug=False)
+            connection.refuse(problem.close_code, problem.text)
+
+    def closed(self, connection: StreamConnection) -> None:
+        message = Message(b"", connection)
+        message.params = connection.params
+        run(Scope(self._container, connection, message), self.pipeline.closed, message)
+
+    def encode(self, connection: StreamConnection, data: Any) -> Any:
+        return data.raw if type(data) is Reply else self._send(data)

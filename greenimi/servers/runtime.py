@@ -1,0 +1,69 @@
+"""What all servers of one worker process share: the clock, the handler greenlets, and the connections that want to send."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from gevent import get_hub
+
+from greenimi.codec.heads import ResponseHeads
+from greenimi.servers.handlers import HandlerPool
+
+if TYPE_CHECKING:
+    from greenimi.servers.stream import StreamConnection
+
+log = logging.getLogger("greenimi.servers")
+
+
+class Runtime:
+    """One a process.  ``now`` is a monotonic clock that moves once a second: good for deadlines, free to read."""
+
+    def __init__(self, handlers: int = 1000) -> None:
+        self.now = time.monotonic()
+        self.node = secrets.token_hex(4)  # unguessable enough to be unique; ids built on it are names, not secrets
+        self.handlers = HandlerPool(handlers)
+        self.heads = ResponseHeads(time.time())
+        self.each_second: list[Callable[[float], None]] = []
+        self._unflushed: list[StreamConnection] = []
+        self._timer: Any = None
+
+    def start(self) -> None:
+        if self._timer is None:
+            self._timer = get_hub().loop.timer(1.0, 1.0)
+            self._timer.start(self._tick)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None
+        self.handlers.close()
+
+    def _tick(self) -> None:
+        self.now = now = time.monotonic()
+        self.heads.tick(time.time())
+        for call in self.each_second:
+            try:
+                call(now)
+            except Exception:
+                log.exception("a periodic call failed")
+
+    def flush_later(self, connection: StreamConnection) -> None:
+        """Flush it at the end of this turn of the loop: one callback a turn, one send a connection."""
+        if not self._unflushed:
+            get_hub().loop.run_callback(self._flush_all)
+        self._unflushed.append(connection)
+
+    def flush_now(self) -> None:
+        """Send what is queued without waiting for the turn's end: the last thing a stopping worker does."""
+        self._flush_all()
+
+    def _flush_all(self) -> None:
+        waiting, self._unflushed = self._unflushed, []
+        for connection in waiting:
+            if connection.waits_for_flush:
+                connection.flush()

@@ -1,0 +1,130 @@
+"""Addresses and the sockets bound to them.  Opened once in the master process and inherited by its workers."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from greenimi.errors import ConfigError, PortInUse
+from greenimi.servers.settings import ServerSettings
+
+BACKLOG = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server listens: ``HOST:PORT``, ``[IPv6]:PORT``, ``:PORT`` (every interface) or ``unix:PATH``."""
+
+    family: int
+    host: str
+    port: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Raises ConfigError with the forms that are understood."""
+        if text.startswith("unix:"):
+            path = text.removeprefix("unix:").removeprefix("//")
+            if path:
+                return cls(socket.AF_UNIX, path)
+        else:
+            host, colon, port = text.rpartition(":")
+            if colon and port.isdigit() and int(port) < 65536:
+                if host.startswith("[") and host.endswith("]"):
+                    return cls(socket.AF_INET6, host[1:-1], int(port))
+                if ":" not in host:
+                    return cls(socket.AF_INET, host or "0.0.0.0", int(port))
+        raise ConfigError(f"{text!r} is no address to listen on", hint="write HOST:PORT, [IPv6]:PORT or unix:PATH")
+
+    def __str__(self) -> str:
+        if self.family == socket.AF_UNIX:
+            return f"unix:{self.host}"
+        host = f"[{self.host}]" if self.family == socket.AF_INET6 else self.host
+        return f"{host}:{self.port}"
+
+    @property
+    def target(self) -> str | tuple[str, int]:
+        return self.host if self.family == socket.AF_UNIX else (self.host, self.port)
+
+
+def open_stream(address: Address) -> socket.socket:
+    """A listening, non-blocking, inheritable socket without Nagle's delay.  PortInUse when somebody else has the address."""
+    if address.family == socket.AF_UNIX:
+        _remove_stale(address.host)
+    sock = socket.socket(address.family, socket.SOCK_STREAM)
+    try:
+        if address.family != socket.AF_UNIX:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _bind(sock, address)
+        sock.listen(BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return _ready(sock)
+
+
+def open_datagram(address: Address) -> socket.socket:
+    """A bound, non-blocking, inheritable datagram socket.  PortInUse when somebody else has the address."""
+    sock = socket.socket(address.family, socket.SOCK_DGRAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        _bind(sock, address)  # without SO_REUSEADDR, which would let a second process take half of the datagrams
+    except BaseException:
+        sock.close()
+        raise
+    return _ready(sock)
+
+
+def _bind(sock: socket.socket, address: Address) -> None:
+    try:
+        sock.bind(address.target)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse(f"{address} is in use by another process", hint=f"stop it, or choose another address (who has it: ss -lntup | grep {address.port})") from None
+        if error.errno == errno.EACCES:
+            raise ConfigError(f"{address} may not be bound by this user", hint="ports below 1024 need a privilege") from None
+        raise ConfigError(f"{address} cannot be bound: {error.strerror}") from None
+
+
+def _ready(sock: socket.socket) -> socket.socket:
+    sock.setblocking(False)
+    sock.set_inheritable(True)
+    return sock
+
+
+def _remove_stale(path: str) -> None:
+    """Remove a Unix socket that nobody listens on any more; leave everything else alone."""
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            raise ConfigError(f"{path} exists and is not a socket")
+    except FileNotFoundError:
+        return
+    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        probe.connect(path)
+    except OSError:
+        os.unlink(path)
+    else:
+        raise PortInUse(f"unix:{path} is in use by another process")
+    finally:
+        probe.close()
+
+
+def open_sockets(servers: Mapping[str, ServerSettings], kinds: Iterable[str] = ("http", "tcp", "udp")) -> dict[str, list[socket.socket]]:
+    """Bind the address of every configured server of these kinds.  Raises ConfigError or PortInUse; what was opened is closed then."""
+    opened: dict[str, list[socket.socket]] = {}
+    try:
+        for name, settings in servers.items():
+            if settings.kind in kinds:
+                address = Address.parse(settings.bind)
+                opened[name] = [open_datagram(address) if settings.kind == "udp" else open_stream(address)]
+    except BaseException:
+        for sockets in opened.values():
+            for sock in sockets:
+                sock.close()
+        raise
+    return opened

@@ -1,0 +1,21 @@
+"""The core rooms, one line each: what every application has without asking."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from greenimi import config, container, event, log, servers
+from greenimi.container import aspect
+
+if TYPE_CHECKING:
+    from greenimi.container.setup import Setup
+
+
+def includeme(setup: Setup) -> None:
+    """Include the core."""
+    setup.include(container)
+    setup.include(config)
+    setup.include(event)
+    setup.include(aspect)
+    setup.include(log)
+    setup.include(servers)

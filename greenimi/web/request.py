@@ -1,0 +1,43 @@
+"""The body of a request as a value."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from greenimi.errors import BadMessage, Refusal
+from greenimi.message import Request
+
+_FORM_FIELDS = 1000
+
+
+def payload_of(request: Request) -> Any:
+    """The decoded body, by its content type: JSON, MessagePack, a form, text, or bytes.  Decoded once; blocks until the body arrived.
+
+    Raises BadMessage (400) when it cannot be decoded, 415 for a form encoding that is not supported.
+    """
+    if request.data is None:
+        request.data = _decode(request, request.body())
+    return request.data
+
+
+def _decode(request: Request, raw: bytes) -> Any:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    try:
+        if kind == "application/json" or kind.endswith("+json"):
+            return msgspec.json.decode(raw)
+        if kind in ("application/msgpack", "application/vnd.msgpack", "application/x-msgpack"):
+            return msgspec.msgpack.decode(raw)
+        if kind == "application/x-www-form-urlencoded":
+            request.form = True
+            pairs = parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=_FORM_FIELDS, errors="strict")
+            return dict(pairs)
+        if kind.startswith("text/"):
+            return raw.decode()
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        raise BadMessage(f"the body is not valid {kind}: {error}") from None
+    if kind.startswith("multipart/"):
+        raise Refusal("multipart bodies are not supported here", status=415)
+    return raw

@@ -1,0 +1,49 @@
+"""From what a handler returned to a response."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from greenimi.message import Response
+
+JSON = "application/json"
+TEXT = "text/plain; charset=utf-8"
+BYTES = "application/octet-stream"
+
+_encode = msgspec.json.Encoder().encode
+
+
+def render(value: Any) -> Response:
+    """A Response as it is; None: 204; text and bytes as such; an iterator of either: sent as it comes; everything else: JSON.
+
+    Raises TypeError for a value that JSON cannot tell.
+    """
+    renderer = _BY_TYPE.get(type(value))
+    if renderer is not None:
+        return renderer(value)
+    if isinstance(value, Response):
+        return value
+    if isinstance(value, Iterator):
+        return Response(value, 200, TEXT)
+    return _json(value)
+
+
+def _json(value: Any) -> Response:
+    return Response(_encode(value), 200, JSON)
+
+
+def _none(value: None) -> Response:
+    return Response(b"", 204, "")
+
+
+_BY_TYPE: dict[type, Callable[[Any], Response]] = {
+    dict: _json,
+    list: _json,
+    Response: lambda value: value,
+    str: lambda value: Response(value, 200, TEXT),
+    bytes: lambda value: Response(value, 200, BYTES),
+    type(None): _none,
+}

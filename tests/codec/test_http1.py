@@ -1,0 +1,260 @@
+"""HTTP/1.1: any split of the bytes gives the same messages; what must be refused is refused with its status."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from greenimi.codec.heads import ResponseHeads
+from greenimi.codec.http1 import Http1Codec, Http1Limits
+from greenimi.errors import ConnectionClosed, ProtocolError
+from greenimi.message import Request, Response
+
+LIMITS = Http1Limits(line=200, head=600, fields=10, body=1000, buffer=100)
+GET = b"GET /a?b=c HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def codec(limits: Http1Limits = LIMITS) -> Http1Codec:
+    return Http1Codec(limits, ResponseHeads(0.0))
+
+
+def feed(data: bytes, cuts: list[int], limits: Http1Limits = LIMITS) -> tuple[Http1Codec, list[tuple[object, ...]]]:
+    """What a codec makes of ``data`` cut at ``cuts``, in a form that can be compared."""
+    found: list[Request | ProtocolError] = []
+    subject = codec(limits)
+    at = 0
+    for cut in [*sorted(cuts), len(data)]:
+        if data[at:cut]:
+            found += subject.receive(data[at:cut])
+        at = max(at, cut)
+    return subject, [facts(message) for message in found]
+
+
+def facts(message: Request | ProtocolError) -> tuple[object, ...]:
+    if isinstance(message, ProtocolError):
+        return ("error", message.status)
+    stream = message.stream
+    body = b"".join(stream.chunks) if stream else b""
+    trailers = tuple(stream.trailers) if stream else ()
+    return (message.method, message.path, message.query_string, message.version, message.keep_alive, body, trailers)
+
+
+STREAMS = [
+    GET * 3,
+    b"POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello" + GET,
+    b"POST /p HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n6\r\n world\r\n0\r\nX-Sum: 1\r\n\r\n" + GET,
+    b"\r\n\r\nGET / HTTP/1.0\r\n\r\n",
+    GET + b"BAD\x00 / HTTP/1.1\r\nHost: x\r\n\r\n" + GET,
+    GET + b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" + GET,
+    b"POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello" + b"GET / HTTP/1.1\r\nX: y\n\r\n",
+    b"GET http://h/p%20q?x HTTP/1.1\r\nhOsT: x\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("data", STREAMS)
+@given(cuts=st.lists(st.integers(0, 180), max_size=12))
+def test_any_split_gives_the_same_messages(data: bytes, cuts: list[int]) -> None:
+    _, whole = feed(data, [])
+    _, split = feed(data, [cut for cut in cuts if cut < len(data)])
+    assert split == whole
+
+
+@pytest.mark.parametrize("data", STREAMS)
+def test_byte_by_byte_gives_the_same_messages(data: bytes) -> None:
+    assert feed(data, list(range(len(data))))[1] == feed(data, [])[1]
+
+
+def test_what_a_request_holds() -> None:
+    (request,) = codec().receive(b"GET /a%2Fb/%C3%A9?q=1&q=2 HTTP/1.1\r\nHost: x\r\nX-A: 1\r\nx-a:\t2 \r\nCookie: k=v; l=w\r\n\r\n")
+    assert isinstance(request, Request)
+    assert (request.method, request.path, request.query) == ("GET", "/a/b/é", {"q": ["1", "2"]})
+    assert request.headers["X-a"] == "1, 2"
+    assert request.headers.get_all("x-A") == ["1", "2"]
+    assert request.cookies == {"k": "v", "l": "w"}
+
+
+REFUSED = [
+    (b"GET /\r\n\r\n", 400),
+    (b"GET / HTTP/2.0\r\nHost: x\r\n\r\n", 505),
+    (b"GET / HTTP/3.7\r\nHost: x\r\n\r\n", 505),
+    (b"GET / HTTP/1.1\r\n\r\n", 400),
+    (b"GET / HTTP/1.1\r\nHost: x\r\nhost: y\r\n\r\n", 400),
+    (b"GET  / HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    (b"GET / HTTP/1.1 \r\nHost: x\r\n\r\n", 400),
+    (b"GET / HTTP/1.1\nHost: x\r\n\r\n", 400),
+    (b"GET / HTTP/1.1\r\nHost: x\n\r\n", 400),
+    (b"GET / HTTP/1.1\r\nHost: x\r\nX: a\r\n b\r\n\r\n", 400),
+    (b"GET / HTTP/1.1\r\nHost: x\r\nX : a\r\n\r\n", 400),
+    (b"GET / HTTP/1.1\r\nHost: x\r\nX: a\x00b\r\n\r\n", 400),
+    (b"GET /#f HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    (b"GET /%FF HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    (b"GET ftp://x/ HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    (b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n", 501),
+    (b"NONSENSE / HTTP/1.1\r\nHost: x\r\n\r\n", 501),
+    (b"\nGET / HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+    (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n", 400),
+    (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -3\r\n\r\n", 400),
+    (b"POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+    (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501),
+    (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n", 413),
+    (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: more\r\n\r\n", 417),
+    (b"GET /" + b"a" * 300, 414),
+    (b"GET /" + b"a" * 300 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+    (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n" * 11 + b"\r\n", 431),
+    (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 700, 431),
+]
+
+
+@pytest.mark.parametrize(("data", "status"), REFUSED)
+def test_refused_with_its_status(data: bytes, status: int) -> None:
+    subject = codec()
+    (error,) = subject.receive(data)
+    assert isinstance(error, ProtocolError)
+    assert error.status == status
+    subject.fail(error)
+    assert subject.outgoing().startswith(b"HTTP/1.1 %d " % status)
+    assert subject.closing
+    assert subject.receive(GET) == ()
+
+
+CHUNKS = [b"5\nhello\r\n0\r\n\r\n", b"5\r\nhelloX\r\n", b"g\r\n", b"5 \r\n", b"-1\r\n", b"5\r\nhello\r\n0\r\nbad name: x\r\n\r\n", b"0\r\nHost: y\r\n\r\n", b"0x5\r\n"]
+
+
+@pytest.mark.parametrize("body", [chunk for chunk in CHUNKS if chunk != b"5 \r\n"])
+def test_bad_chunks(body: bytes) -> None:
+    subject = codec()
+    found = list(subject.receive(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"))
+    assert len(found) == 1
+    assert isinstance(found[0], Request)
+    assert found[0].stream is not None
+    assert subject.receive(body) == []  # its handler learns of it by reading
+    assert not found[0].keep_alive
+    with pytest.raises(ProtocolError):
+        found[0].stream.read()
+
+
+def test_a_chunked_body_over_the_limit() -> None:
+    subject = codec()
+    (request,) = subject.receive(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+    subject.receive(b"400\r\n" + b"a" * 1024 + b"\r\n")
+    assert isinstance(request, Request)
+    assert request.stream is not None
+    assert isinstance(request.stream.error, ProtocolError)
+    assert request.stream.error.status == 413
+
+
+def test_small_bodies_are_held_back_until_complete_and_large_ones_are_not() -> None:
+    subject = codec()
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+    assert subject.receive(head % 50 + b"a" * 49) == []
+    (request,) = subject.receive(b"a")
+    assert isinstance(request, Request)
+    assert request.body() == b"a" * 50
+    (large,) = subject.receive(head % 500 + b"a" * 150)
+    assert isinstance(large, Request)
+    assert subject.crowded
+    assert large.stream is not None
+    assert large.stream.read_chunk() == b"a" * 150
+    assert not subject.crowded
+
+
+def test_continue_is_sent_when_the_body_is_wanted() -> None:
+    subject = codec()
+    (request,) = subject.receive(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+    assert isinstance(request, Request)
+    assert request.stream is not None
+    assert subject.outgoing() == b""
+    request.stream.pull = lambda: (subject.receive(b"ok"), None)[1]
+    assert request.body() == b"ok"
+    assert subject.outgoing() == b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def test_the_peer_leaves_in_the_middle_of_a_body() -> None:
+    subject = codec()
+    (request,) = subject.receive(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel")
+    assert isinstance(request, Request)
+    assert subject.receive(b"") == ()
+    with pytest.raises(ConnectionClosed):
+        request.body()
+
+
+def request_for(head: bytes) -> tuple[Http1Codec, Request]:
+    subject = codec()
+    (request,) = subject.receive(head)
+    assert isinstance(request, Request)
+    return subject, request
+
+
+def test_a_plain_answer() -> None:
+    subject, request = request_for(GET)
+    subject.respond(request, Response(b"hi", 200, "text/plain"))
+    date = b"Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
+    assert subject.outgoing() == b"HTTP/1.1 200 OK\r\n" + date + b"Content-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi"
+    assert not subject.closing
+
+
+@pytest.mark.parametrize(
+    ("head", "status", "present", "absent"),
+    [
+        (b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n", 200, b"Content-Length: 2", b"hi"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 204, b"HTTP/1.1 204", b"Content-Length"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 200, b"Connection: close", b"keep-alive"),
+        (b"GET / HTTP/1.0\r\n\r\n", 200, b"Connection: close", b"keep-alive"),
+        (b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", 200, b"Connection: keep-alive", b"close"),
+    ],
+)
+def test_answers_by_kind_of_request(head: bytes, status: int, present: bytes, absent: bytes) -> None:
+    subject, request = request_for(head)
+    subject.respond(request, Response(b"hi", status))
+    sent = subject.outgoing()
+    assert present in sent
+    assert absent not in sent
+    assert subject.closing == (b"Connection: close" in sent)
+
+
+def test_a_body_in_parts() -> None:
+    subject, request = request_for(GET)
+    assert subject.begin(request, Response(iter(()), 200))
+    subject.part(b"hello")
+    subject.part(b"")
+    subject.finish(request, [("X-Sum", "1")])
+    head, _, body = subject.outgoing().partition(b"\r\n\r\n")
+    assert b"Transfer-Encoding: chunked" in head
+    assert body == b"5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n"
+
+
+def test_a_body_in_parts_for_http_1_0_ends_with_the_connection() -> None:
+    subject, request = request_for(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+    assert subject.begin(request, Response(iter(()), 200))
+    subject.part(b"hello")
+    assert not subject.closing
+    subject.finish(request)
+    assert subject.closing
+    assert subject.outgoing().endswith(b"\r\n\r\nhello")
+
+
+@pytest.mark.parametrize("field", [("X", "a\r\nSet-Cookie: b"), ("X\r\nY", "a"), ("X", "a\x00"), ("", "a"), ("X Y", "a")])
+def test_fields_cannot_break_out_of_their_line(field: tuple[str, str]) -> None:
+    subject, request = request_for(GET)
+    with pytest.raises(ValueError, match="response field"):
+        subject.respond(request, Response(b"", headers=[field]))
+    assert subject.outgoing() == b""
+
+
+def test_an_upgrade_keeps_what_comes_behind_it() -> None:
+    subject, request = request_for(b"GET /chat HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x80early")
+    assert request.upgrade
+    assert subject.paused
+    assert subject.receive(b"more") == []
+    subject.respond(request, Response(b"", 404))
+    assert [facts(message)[0] for message in subject.resume()] == ["error"]
+
+
+def test_a_refused_upgrade_goes_on_with_http() -> None:
+    subject, request = request_for(b"GET /chat HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n" + GET)
+    subject.respond(request, Response(b"", 404))
+    (following,) = subject.resume()
+    assert isinstance(following, Request)
+    assert following.path == "/a"
