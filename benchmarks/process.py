@@ -114,8 +114,9 @@ class Process:
             time.sleep(0.05)
 
     def _last_words(self) -> str:
-        lines = [line.strip() for line in self._log.read_text(errors="replace").splitlines() if re.search(r"\w", line)]
-        return (lines[-1][:200] if lines else "it said nothing") + f" (see {self._log.name} in benchmarks/.build/logs)"
+        text = self._log.read_text(errors="replace").replace(f"{ROOT}/", "")
+        lines = [line.strip() for line in text.splitlines() if re.search(r"\w", line)]
+        return (lines[-1][:200] if lines else "it said nothing") + " (see benchmarks/.build/logs)"
 
     def stop(self) -> None:
         """SIGTERM to the server, then SIGKILL to what is left of its process group."""

@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from greenimi import standard
+from greenimi import green, standard
 from greenimi.config import Config, load, option
 from greenimi.container import Container, Scope, Services, Setup, set_default_container
 from greenimi.errors import ConfigError
-from greenimi.event import Events
-from greenimi.event.bridge import ZopeBridge
+from greenimi.event import Bridge, Events
 from greenimi.event.lifecycle import AppInit, AppRun, Committed, ConfigLoaded, Scanned, WorkerStarted, WorkerStarting, WorkerStopped, WorkerStopping
 from greenimi.servers import Doors
 from greenimi.servers.doors import Sockets
@@ -55,7 +54,6 @@ class App:
         self.setup = Setup(config)
         self._includes = includes
         self._committed = False
-        self._bridge: ZopeBridge | None = None
         self._before: Container | None = None
 
     @classmethod
@@ -93,10 +91,11 @@ class App:
         for what in (*found, *self._includes):
             setup.include(what)
         container = setup.commit()
-        self.config.check(allowed=("include", "beans", "environment"))
+        self.config.check(allowed=("include", "environment"))
         self._committed = True
         self._before = set_default_container(container)
         events = self.events
+        self.config.on_change.append(events.emit)
         for event in (ConfigLoaded(), Scanned(), Committed()):
             events.emit(event)
         return self
@@ -105,8 +104,7 @@ class App:
         """Commit, then start every service; the doors serve on ``sockets`` (by server name).  What started is stopped when one fails."""
         self.commit()
         events = self.events
-        self._bridge = ZopeBridge(events)
-        self._bridge.start()
+        self.container.get(Bridge).post = green.poster()
         events.emit(AppRun())
         events.emit(AppInit())
         doors = self.doors
@@ -129,8 +127,6 @@ class App:
         self._quietly(events.emit, WorkerStopping())
         self._quietly(self.container.get(Services).stop)
         self._quietly(events.emit, WorkerStopped())
-        if self._bridge is not None:
-            self._bridge.stop()
         set_default_container(self._before)
         self._quietly(self.container.close)
         self._committed = False

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import gevent
 from gevent import monkey
@@ -30,13 +30,14 @@ __all__ = [
     "native_lock",
     "native_thread_start",
     "patch",
+    "poster",
     "require_patched",
     "sleep",
     "spawn",
     "timeout",
 ]
 
-Greenlet = gevent.Greenlet
+Greenlet: TypeAlias = Any
 sleep = gevent.sleep
 T = TypeVar("T")
 
@@ -61,10 +62,20 @@ def require_patched() -> None:
 
 def spawn(function: Callable[..., T], *args: Any, **kwargs: Any) -> Greenlet:
     """Start ``function`` in a greenlet that sees a copy of the caller's context variables (gevent alone would give it none)."""
-    greenlet = Greenlet(function, *args, **kwargs)
+    greenlet = gevent.Greenlet(function, *args, **kwargs)
     greenlet.gr_context = copy_context()
     greenlet.start()
     return greenlet
+
+
+def poster() -> Callable[[Callable[[], object]], None]:
+    """A function that other operating-system threads may call: what it is given runs soon, in a greenlet of the calling thread's hub."""
+    loop = gevent.get_hub().loop
+
+    def post(function: Callable[[], object]) -> None:
+        loop.run_callback_threadsafe(gevent.spawn, function)
+
+    return post
 
 
 @contextmanager

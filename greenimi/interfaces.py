@@ -15,15 +15,16 @@ if TYPE_CHECKING:
     from greenimi.errors import ProtocolError
     from greenimi.message import Message
 
-# Methods of a zope interface are written without ``self``.
+# Methods of a zope interface are written without ``self``; ``interfaces.pyi`` says the same to type checkers.
 # ruff: noqa: N805
-# mypy: disable-error-code="empty-body,misc"
 
 S = TypeVar("S")
 
 
 class IConfig(Interface):
     """The configuration tree.  Reading never blocks."""
+
+    env = Attribute("environment variables, those of .env included, with typed getters")
 
     def get(path: str, default: Any = ...) -> Any:
         """The value at a dotted path (``"cache.default.driver"``); ``default`` when absent, ConfigError when there is none."""
@@ -83,7 +84,9 @@ class ICodec(Interface):
 
     out = Attribute("list of bytes waiting to be sent; read by the server without a call")
     closing = Attribute("True: send what is in `out`, then close the socket")
-    paused = Attribute("True: feed no more bytes until it turns False (a switch of protocol is pending, a body's buffer is full)")
+    paused = Attribute("True: bytes are kept, not read, until a switch of protocol is decided")
+    ended = Attribute("True: no message will come any more; let those given be handled, then call `close` (or `fail`)")
+    crowded = Attribute("True: what was received has no room for more until a handler took some; read no further")
 
     def receive(data: bytes) -> Sequence[Message | ProtocolError]:
         """Feed bytes (b"": the peer closed).  Never raises: a broken peer puts one ProtocolError last, after the messages before it."""
@@ -102,6 +105,9 @@ class ICodec(Interface):
 
     def tick(now: float) -> float | None:
         """Time passed; the moment of the next call wanted, in the same clock, or None."""
+
+    def release() -> None:
+        """The connection is gone: let go of what would keep this object alive."""
 
 
 class IPayload(Interface):

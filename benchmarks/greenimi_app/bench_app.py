@@ -27,7 +27,7 @@ def layer_three(message: Message, proceed: Proceed) -> Any:
 class Hello:
     @get("/hello/{name}")
     def hello(self, name: str) -> dict[str, str]:
-        return {"message": f"Hello, {name}!"}
+        return {"hello": name}
 
 
 @websocket("/ws", payload="text")

@@ -1,5 +1,7 @@
 """Bytes to messages and back, without any I/O."""
 
+from __future__ import annotations
+
 from greenimi.codec.base import Codec
 from greenimi.codec.datagram import DatagramCodec
 from greenimi.codec.framing import Delimiter, Fixed, Framing, LengthPrefix, Line, PacketCodec, framing_from

@@ -63,7 +63,7 @@ class Codec(ABC):
         """True: what was received has no room for more until a handler took some of it; read no further."""
         return False
 
-    def release(self) -> None:
+    def release(self) -> None:  # noqa: B027  # most codecs hold nothing
         """The connection is gone: let go of what would keep this object alive."""
 
     def tick(self, now: float) -> float | None:

@@ -352,9 +352,10 @@ def _parse_close(payload: bytes) -> tuple[int, str]:
     if len(payload) == 1:
         raise ProtocolError("a close frame of one byte")
     code = int.from_bytes(payload[:2], "big")
+    reason = payload[2:].decode()
     if code not in _SENDABLE_CODES:
         raise ProtocolError(f"close code {code} may not be sent")
-    return code, payload[2:].decode()
+    return code, reason
 
 
 def _close_payload(code: int, reason: str) -> bytes:

@@ -22,11 +22,10 @@ __all__ = ["MASK", "Config", "ConfigChanged", "Env", "Secret", "bind", "current_
 
 
 def includeme(setup: Setup) -> None:
-    """Make a configuration of ours a bean, found by Config, and its Env; ``@currentServer`` is the server of the message being handled."""
+    """Make the Env of a configuration of ours a bean; ``@currentServer`` is the server of the message being handled."""
     config = setup.config
     if isinstance(config, Config):
         config.current_server = current_server
-        setup.container.add(Config, config)
         setup.container.add(Env, config.env)
 
 

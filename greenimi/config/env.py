@@ -39,6 +39,10 @@ class Env:
             getter = self.json
         return getter(name, default)
 
+    def get(self, name: builtins.str) -> builtins.str | None:
+        """The text as it is, None when there is no such variable."""
+        return self._variables.get(name)
+
     def __contains__(self, name: object) -> bool:
         return name in self._variables
 

@@ -200,8 +200,9 @@ class BeanBinding(Binding):
         for name, (value, place) in self.definition.properties.items():
             if not hasattr(made, name) and name not in _annotated(type(made)):
                 raise ConfigError(f"{place}: {type(made).__name__} has no attribute {name}")
-            try:
-                setattr(made, name, value)
+            now = type(getattr(made, name, None))
+            try:  # text, for example from an environment variable, becomes what the attribute is
+                setattr(made, name, convert(value, now, place) if now in (bool, int, float) else value)
             except AttributeError as error:
                 raise ConfigError(f"{place}: {name} of {type(made).__name__} cannot be set: {error}") from error
         if self._ready:

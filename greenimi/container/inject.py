@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 import sys
 import types
 import typing
@@ -43,7 +42,7 @@ class ConfigValue:
 
 @dataclass(frozen=True, slots=True)
 class EnvValue:
-    """``Annotated[str, EnvValue("HOME")]``: a variable of the process's environment."""
+    """``Annotated[str, EnvValue("HOME")]``: a variable of the environment, those of ``.env`` included."""
 
     name: str
 
@@ -100,7 +99,7 @@ class Need:
             case "config":
                 return self._from_config(container.get(IConfig))
             case "env":
-                text = os.environ.get(key)
+                text = container.get(IConfig).env.get(key)
                 if text is not None:
                     return convert(text, self.hint, f"environment variable {key}")
                 if self.required:
@@ -229,7 +228,7 @@ def parse(parameter: str, hint: Any, default: Any = MISSING) -> Need:
         extras += more
     name = next((extra.name for extra in extras if isinstance(extra, Named)), "")
     # text and numbers are found by name only: one bean of type int must not flow into every `int = 3`
-    if is_key(inner) and get_origin(inner) is None and (name or getattr(inner, "__module__", "") != "builtins"):
+    if is_key(inner) and get_origin(inner) is None and (name or getattr(inner, "__module__", "") not in ("builtins", "typing")):
         return Need(parameter, kind, inner, inner, name, optional, default)
     return Need(parameter, "unknown", hint, None, "", optional, default)
 

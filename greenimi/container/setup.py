@@ -52,7 +52,7 @@ class Setup:
         self._scanned: set[str] = set()
         self._unconfigured: list[Definition] = []
         self._elsewhere: set[str] = set()
-        self.container.add(IConfig, config)
+        self.container.add(type(config) if IConfig.implementedBy(type(config)) else IConfig, config)  # type: ignore[attr-defined]
         self.container.add(Services, self.services)
 
     @property

@@ -189,7 +189,7 @@ class MessagePipeline:
                 return None
             elif type(value) is Reply:
                 return value.raw
-            return self._encode(value)  # type: ignore[no-any-return]
+            return self._encode(value)
         except Exception as error:
             return self._failed(error, message, number)
 
@@ -197,7 +197,7 @@ class MessagePipeline:
         try:
             answer = ask_handlers(self._error_handlers, error, message)
             if answer is not None:
-                return self._encode(answer if number is None else {self._id: number, "result": answer})  # type: ignore[no-any-return]
+                return self._encode(answer if number is None else {self._id: number, "result": answer})
         except Exception as second:
             error = second
         report(error, message)
@@ -205,7 +205,7 @@ class MessagePipeline:
         if number is not None:
             reply = {self._id: number, **reply}
         try:
-            return self._encode(reply)  # type: ignore[no-any-return]
+            return self._encode(reply)
         except TypeError:  # text and raw payloads have no place for an error
             return None
 

@@ -97,7 +97,7 @@ class StreamHost:
             connection.expire(now)
 
 
-class Acceptor(StreamServer):  # type: ignore[misc]  # gevent has no types
+class Acceptor(StreamServer):
     """gevent's accept loop (back-off, start, stop), which hands each raw non-blocking socket to its server and spawns nothing."""
 
     def __init__(self, listening: socket.socket, host: StreamHost) -> None:

@@ -27,7 +27,7 @@ class DatagramHost(Protocol):
         """Handle one datagram and its sender's address.  Runs in a handler greenlet."""
 
 
-class DatagramReader(DatagramServer):  # type: ignore[misc]  # gevent has no types
+class DatagramReader(DatagramServer):
     """gevent's datagram server (start, stop, back-off) with our read loop: no greenlet is spawned for a datagram."""
 
     max_accept = 1  # one call of do_read is a batch

@@ -95,7 +95,7 @@ class UdpServer:
             log.info("server %s, from %s: %s", self.name, address, message.text)
             return
         peer = UdpPeer(self, address)
-        message.connection = peer  # type: ignore[union-attr,assignment]
+        message.connection = peer  # type: ignore[union-attr]
         raw = run(Scope(self.container, peer, message), self.pipeline.handle, message)  # type: ignore[arg-type]
         if raw is not None:
             self.send(raw, address)

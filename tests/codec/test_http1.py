@@ -229,9 +229,9 @@ def test_a_body_in_parts_for_http_1_0_ends_with_the_connection() -> None:
     subject, request = request_for(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
     assert subject.begin(request, Response(iter(()), 200))
     subject.part(b"hello")
-    assert not subject.closing
+    before = subject.closing
     subject.finish(request)
-    assert subject.closing
+    assert (before, subject.closing) == (False, True)
     assert subject.outgoing().endswith(b"\r\n\r\nhello")
 
 

@@ -220,7 +220,7 @@ class _Connection:
 
 def test_the_current_server_is_that_of_the_message() -> None:
     config = Config({"port": 1, "servers": {"web": {"port": 2}}})
-    setup = Setup(config)  # type: ignore[arg-type]
+    setup = Setup(config)
     setup.include(includeme)
     assert setup.container.get(Config) is config
     assert setup.container.get(Env) is config.env

@@ -40,6 +40,11 @@ def test_variables_reach_keys_of_any_case_and_items_of_lists(conf: Path) -> None
     }
 
 
+def test_items_of_a_list_are_set_in_their_order_whatever_the_order_of_the_variables() -> None:
+    env = {f"GREENIMI__LIST__{number}": str(number) for number in (10, 3, 2, 0, 1, 11, 5, 4, 9, 7, 8, 6)}
+    assert load([], env=env).get("list") == [str(number) for number in range(12)]
+
+
 def test_an_item_beyond_the_end_of_a_list_is_an_error(conf: Path) -> None:
     app = write(conf / "app.toml", "list = [1]\n")
     with pytest.raises(ConfigError, match=r"environment: '2' in list\.2 is not an item: the list has 1"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import importlib
 import sys
 import textwrap
@@ -23,6 +24,8 @@ _NONE = object()
 
 @implementer(IConfig)
 class MemoryConfig:
+    env = os.environ
+
     def __init__(self, tree: Mapping[str, Any]) -> None:
         self.tree = tree
 
@@ -42,6 +45,9 @@ class MemoryConfig:
     def settings(self, path: str, kind: type) -> Any:
         return kind(**self.section(path))
 
+    def set(self, path: str, value: Any) -> None:
+        raise NotImplementedError
+
     def where(self, path: str) -> str:
         return "app.toml"
 
@@ -54,7 +60,7 @@ Package = Callable[[Mapping[str, str]], ModuleType]
 @pytest.fixture
 def make_setup() -> MakeSetup:
     def make(**tree: Any) -> Setup:
-        setup = Setup(MemoryConfig(tree))  # type: ignore[arg-type]
+        setup = Setup(MemoryConfig(tree))
         setup.include(greenimi.container)
         return setup
 

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from dataclasses import InitVar, dataclass
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from zope.interface import Interface, implementer
 
-from greenimi.container import ConfigValue, Container, Definition, EnvValue, Lazy, Named, Scope
+from greenimi.container import Container, Definition, Lazy, Scope
 from greenimi.container.beans import subclass
 from greenimi.errors import AmbiguousBean, CircularBean, ConfigError, ConflictError, MissingBean, StartError
 from greenimi.marks import Where
@@ -62,116 +61,6 @@ def test_the_constructor_is_the_wish_list(commit: Any) -> None:
     assert api.shop is container.get(Shop)
     assert api.shop.mailer is container.get(Mailer)
     assert (api.size, api.shop.mailer.sender) == (3, "nobody")
-
-
-class Wishes:
-    def __init__(
-        self,
-        mailer: IMailer,
-        absent: Cart | None,
-        pool: Annotated[Pool, Named("main")],
-        pools: list[Pool],
-        by_name: dict[str, Pool],
-        later: Lazy[Annotated[Pool, Named("spare")]],
-        limit: Annotated[int, ConfigValue("shop.limit")],
-        home: Annotated[str, EnvValue("SHOP_HOME")],
-        port: Annotated[int | None, EnvValue("SHOP_PORT")],
-        *args: int,
-        unset: Annotated[float, ConfigValue("shop.none")] = 0.5,
-        chosen: Mailer = None,  # type: ignore[assignment]
-        hidden: NotImported = 7,  # type: ignore[name-defined]  # noqa: F821
-        **kwargs: int,
-    ) -> None:
-        self.__dict__.update({name: value for name, value in locals().items() if name != "self"})
-
-
-def test_everything_a_parameter_may_ask_for(commit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SHOP_HOME", "/srv")
-    monkeypatch.setenv("SHOP_PORT", "80")
-    container = commit(Wishes, Mailer, (Pool, {"name": "main"}), (Pool, {"name": "spare"}), shop={"limit": 5})
-    wishes = vars(container.get(Wishes))
-    main, spare = container.get(Pool, "main"), container.get(Pool, "spare")
-    assert main is not spare
-    assert wishes["mailer"] is wishes["chosen"] is container.get(Mailer)
-    assert (wishes["absent"], wishes["pool"], wishes["pools"]) == (None, main, [main, spare])
-    assert wishes["by_name"] == {"main": main, "spare": spare}
-    assert wishes["later"].get() is wishes["later"]() is spare
-    assert [wishes[n] for n in ("limit", "home", "port", "unset", "hidden")] == [5, "/srv", 80, 0.5, 7]
-
-
-@pytest.mark.parametrize(
-    ("shop", "problem"), [({}, "shop.limit is not set"), ({"limit": "x"}, r"shop.limit \(app.toml\): 'x' is not an int")]
-)
-def test_absent_and_wrong_values_are_found_at_commit(commit: Any, monkeypatch: pytest.MonkeyPatch, shop: Any, problem: str) -> None:
-    monkeypatch.setenv("SHOP_HOME", "/srv")
-    with pytest.raises(ConfigError, match=rf"Wishes \(\w+\.py:\d+\), limit: int: {problem}"):
-        commit(Wishes, Mailer, (Pool, {"name": "main"}), (Pool, {"name": "spare"}), shop=shop)
-
-
-@dataclass
-class Limits:
-    low: int
-    high: int
-
-
-class Limited:
-    def __init__(self, limits: Annotated[Limits, ConfigValue("limits")]) -> None:
-        self.limits = limits
-
-
-def test_a_config_value_may_be_a_settings_class(commit: Any) -> None:
-    assert commit(Limited, limits={"low": 1, "high": 2}).get(Limited).limits == Limits(1, 2)
-
-
-@dataclass
-class WithInitVar:
-    mailer: InitVar[Mailer]
-
-    def __post_init__(self, mailer: Mailer) -> None:
-        self.seen = mailer
-
-
-ELSEWHERE = """
-from __future__ import annotations
-from dataclasses import dataclass
-
-class Mailer: ...
-
-@dataclass
-class Base:
-    mailer: Mailer
-"""
-
-
-def test_dataclass_fields_are_resolved_where_they_were_written(commit: Any, package: Any) -> None:
-    package({"elsewhere.py": ELSEWHERE})
-    elsewhere = sys.modules["elsewhere"]
-
-    @dataclass
-    class Child(elsewhere.Base):  # type: ignore[name-defined]
-        pass
-
-    container = commit(Child, Mailer, elsewhere.Mailer, WithInitVar)
-    assert type(container.get(Child).mailer) is elsewhere.Mailer
-    assert type(container.get(WithInitVar).seen) is Mailer
-
-
-class NeedsText:
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-
-class NeedsHidden:
-    def __init__(self, it: Hidden) -> None:  # type: ignore[name-defined]  # noqa: F821
-        pass
-
-
-def test_what_cannot_be_injected_is_said_at_commit(commit: Any) -> None:
-    with pytest.raises(MissingBean, match=r"NeedsText \(\w+\.py:\d+\), name: str: .*nothing for the parameter name"):
-        commit(NeedsText)
-    with pytest.raises(StartError, match=r"NeedsHidden: the annotation of it cannot be read: name 'Hidden'"):
-        commit(NeedsHidden)
-    assert commit(NeedsText, beans={"NeedsText": {"name": "x"}}).get(NeedsText).name == "x"
 
 
 # -- the graph -----------------------------------------------------------------------------------------------------
@@ -372,6 +261,12 @@ def test_a_failed_ready_of_a_generator_bean_ends_it(commit: Any) -> None:
     with pytest.raises(ConfigError, match=r"beans\.Pool\.nonsense \(app\.toml\): Pool has no attribute nonsense"):
         container.get(Pool)
     assert log == ["open", "close"]
+
+
+def test_text_from_conf_becomes_what_the_attribute_is(commit: Any) -> None:
+    assert commit(Readied, Pool, beans={"Readied": {"limit": "7"}}).get(Readied).limit == 7
+    with pytest.raises(ConfigError, match=r"beans\.Readied\.limit \(app\.toml\): 'many' is not an int"):
+        commit(Readied, Pool, beans={"Readied": {"limit": "many"}}).get(Readied)
 
 
 def test_conf_fills_constructor_parameters_and_attributes(commit: Any) -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import gc
-import threading
 import weakref
 from collections.abc import Iterator
 from typing import Any, Protocol
@@ -158,34 +157,6 @@ def test_create_makes_a_fresh_object_and_the_arguments_win(commit: Any) -> None:
     assert container.create(User, own).store is own
     assert container.create(User, store=own).store is own
     assert container.get(User) is stored
-
-
-def test_many_threads_get_one_instance(commit: Any) -> None:
-    made: list[Slow] = []
-    inside, others = threading.Event(), threading.Barrier(7)
-
-    class Slow:
-        def __init__(self) -> None:
-            inside.set()
-            others.wait(10)  # the other threads are about to ask while this one is being made
-            made.append(self)
-
-    container = commit(Slow)
-    found: list[Slow] = []
-
-    def ask(wait: bool) -> None:
-        if wait:
-            inside.wait(10)
-            others.wait(10)
-        found.append(container.get(Slow))
-
-    threads = [threading.Thread(target=ask, args=(n > 0,)) for n in range(7)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    assert len(made) == 1
-    assert found == made * 7
 
 
 # -- drivers -------------------------------------------------------------------------------------------------------
