@@ -109,6 +109,10 @@ class Line(Delimiter):
         self._longest_rest = limit + 1  # with its CR
 
     def split(self, data: bytes, packets: list[bytes]) -> bytes:
+        end = data.find(b"\n")
+        if 0 <= end == len(data) - 1 <= self.limit:  # one whole line, as most reads bring
+            packets.append(data[:-2] if data.endswith(b"\r\n") else data[:-1])
+            return b""
         if b"\r" not in data:
             return super().split(data, packets)
         found = data.split(b"\n")

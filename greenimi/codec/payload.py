@@ -119,6 +119,8 @@ class Raw:
 
     def encode(self, value: Any) -> bytes:
         """The bytes.  Raises TypeError for anything but bytes, bytearray and memoryview."""
+        if type(value) is bytes:
+            return value
         if not isinstance(value, (bytes, bytearray, memoryview)):
             raise TypeError(f"a raw payload takes bytes, not {type(value).__qualname__}")
         return bytes(value)

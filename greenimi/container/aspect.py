@@ -144,6 +144,7 @@ class Aspects:
         self._advice = [advice for advice in self._advice if advice.owner not in left_out]
         config = self._setup.config
         if config.get("aspects", None) is None:
+            self._setup.note("settings", ("aspects", list[AspectSettings]))
             return
         for number, table in enumerate(self._setup.settings("aspects", list[AspectSettings])):
             path = f"aspects.{number}"

@@ -92,12 +92,11 @@ def scope() -> Scope:
     return found
 
 
-def run(scope: Scope, function: Callable[[Any], Any], value: Any) -> Any:
-    """Call ``function(value)`` with ``scope`` current, in a context of its own, and close the scope afterwards."""
-    return Context().run(_run, scope, function, value)
+def enter(scope: Scope, function: Callable[[Any], Any], value: Any) -> Any:
+    """``function(value)`` with ``scope`` current, which is closed afterwards.
 
-
-def _run(scope: Scope, function: Callable[[Any], Any], value: Any) -> Any:
+    Called as ``Context().run(enter, scope, function, value)``: the fresh context makes sure that nothing of a message outlives it.
+    """
     current.set(scope)
     try:
         result = function(value)
@@ -109,3 +108,8 @@ def _run(scope: Scope, function: Callable[[Any], Any], value: Any) -> Any:
     if scope._deferred is not None:
         scope.close()
     return result
+
+
+def run(scope: Scope, function: Callable[[Any], Any], value: Any) -> Any:
+    """``function(value)`` in ``scope`` and in a context of its own."""
+    return Context().run(enter, scope, function, value)

@@ -48,6 +48,10 @@ class FieldRouter(Generic[R]):
     def set_default(self, route: R) -> None:
         self._default = route
 
+    def only_route(self) -> R | None:
+        """The route of every message, when nothing but a default is set."""
+        return None if self._actions or self._conditions else self._default
+
     def find(self, data: Any) -> R | None:
         if type(data) is dict:
             action = data.get(self._field)

@@ -153,7 +153,8 @@ class MessagePipeline:
         self._closed: list[Proceed] = []
         for route in routes:
             self._add(route, builder.call(route))
-        self._chain = compose(builder.layers(layers), self._route)
+        only = self._router.only_route()
+        self._chain = compose(builder.layers(layers), only or self._route)
         self.has_opened = bool(self._opened)
         self.has_closed = bool(self._closed)
 

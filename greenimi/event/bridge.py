@@ -7,11 +7,14 @@ from collections.abc import Callable
 from functools import partial
 
 import zope.event
+from zope.interface import implementer
 
 from greenimi.container.service import Tier
 from greenimi.event.events import Events
+from greenimi.interfaces import IService
 
 
+@implementer(IService)
 class Bridge:
     """A service: from ``start`` to ``stop`` every object that ``zope.event.notify`` is given is emitted as it is, heard by its class.
 

@@ -188,9 +188,8 @@ class Events:
         return hook is not None and hook(partial(self._deliver, event, target))
 
     def _deliver(self, event: Any, target: object) -> None:
-        key = self._key(event) if target is None else None
-        heard = self._heard.get(key)
-        _call(self._find(event, target, key) if heard is None else heard, event)
+        heard = self._heard.get(self._key(event)) if target is None else None
+        _call(self._find(event, target) if heard is None else heard, event)
 
     def _key(self, event: Any) -> object:
         """What its listeners are remembered by.  Names that nobody listens to share one key: made-up names must not pile up."""
@@ -201,15 +200,15 @@ class Events:
                 return type(event), event.name
         return type(event), None
 
-    def _find(self, event: Any, target: object, key: object) -> tuple[Subscription, ...]:
-        """Who hears it, in order.  Remembered under ``key``, if any; who hears a target is not remembered."""
+    def _find(self, event: Any, target: object) -> tuple[Subscription, ...]:
+        """Who hears it, in order.  Remembered, unless it is a matter of the target."""
         with self._lock:
             found = [each for groups in self._all_groups(target) for what in _names_of(event) for each in groups.get(what, ())]
             heard = tuple(sorted(found, key=_order))
-            if key is not None and key == self._key(event):  # else a name got its first listener just now
+            if target is None:
                 if len(self._heard) >= KNOWN:
                     self._heard.clear()
-                self._heard[key] = heard
+                self._heard[self._key(event)] = heard
         return heard
 
     def _all_groups(self, target: object) -> Iterator[_Groups]:

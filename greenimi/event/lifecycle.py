@@ -5,7 +5,7 @@ In the process that reads the configuration: ``ConfigLoaded``, ``Scanned``, ``Co
 ``ServerStarting``.  In every worker: ``WorkerStarting``, ``WorkerStarted``, and at the end ``WorkerStopping``, ``WorkerStopped``.  Around a
 command of the command line: ``CommandStarting``, ``CommandFinished``.
 
-Marked listeners are subscribed at commit: what comes before ``Committed`` is heard by ``Events.on`` only.
+The first three are told together, after the commit, so that marked listeners hear them.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ class Lifecycle:
 
 @dataclass(frozen=True, slots=True)
 class ConfigLoaded(Lifecycle):
-    """The configuration is complete; nothing was included yet."""
+    """The configuration was read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scanned(Lifecycle):
-    """Every module of the application is imported and its marks are collected."""
+    """Every module of the application was imported and its marks were collected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Committed(Lifecycle):
-    """The container is checked and frozen."""
+    """The container was checked and is frozen."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,9 @@ class StreamHost:
         self.container = container
         self.runtime = runtime
         self.connections: set[StreamConnection] = set()
+        self.handlers = runtime.handlers
         self.idle = settings.idle or inf
+        self.deadline = runtime.now + self.idle  # of a connection that is heard of now; moved on once a second
         self.inbox_limit = settings.inbox
         self.outbox_limit = settings.outbox
         self.high_water = settings.high_water
@@ -92,6 +94,7 @@ class StreamHost:
 
     def sweep(self, now: float) -> None:
         """Close what has been idle past its deadline."""
+        self.deadline = now + self.idle
         late = [connection for connection in self.connections if connection.deadline < now]
         for connection in late:
             connection.expire(now)

@@ -59,8 +59,9 @@ class HandlerPool:
             get_hub().loop.run_callback(call)
 
     def start(self, job: Job, argument: Any) -> None:
-        if self._idle:
-            self._idle.pop().switch(job, argument)
+        idle = self._idle
+        if idle:
+            idle.pop().switch(job, argument)
         elif self.size < self.limit:
             self.size += 1
             greenlet(self._loop, get_hub()).switch(job, argument)
@@ -71,19 +72,20 @@ class HandlerPool:
         me = getcurrent()
         idle = self._idle
         waiting = self._waiting
+        keep = self._keep
         wait = get_hub().switch
         try:
             while True:
                 job(argument)
                 if waiting:
                     job, argument = waiting.popleft()
-                elif len(idle) < self._keep:
-                    idle.append(me)
-                    if self._when_free:
-                        self._free()
-                    job, argument = wait()
-                else:
+                    continue
+                if len(idle) >= keep:
                     return
+                idle.append(me)
+                if self._when_free:
+                    self._free()
+                job, argument = wait()
         except GreenletExit:
             pass
         except BaseException:  # nothing may reach the hub

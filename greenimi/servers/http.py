@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from contextlib import suppress
+from contextvars import Context
 from typing import Any
 
 from greenimi.codec.base import Codec
 from greenimi.codec.http1 import Http1Codec, Http1Limits
-from greenimi.container.context import Scope, run
+from greenimi.container.context import Scope, enter
 from greenimi.container.registry import Container
 from greenimi.dispatch.failure import report
 from greenimi.dispatch.pipeline import HttpPipeline
@@ -62,7 +63,7 @@ class HttpEndpoint:
         message.connection = connection
         if message.stream is not None:
             message.stream.pull = connection.wait_for_data
-        run(Scope(self._container, connection, message), self._serve, message)
+        Context().run(enter, Scope(self._container, connection, message), self._serve, message)
 
     def _serve(self, request: Request) -> None:
         codec: Http1Codec = request.connection.codec  # type: ignore[attr-defined]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from contextvars import Context
 from typing import Any
 
-from greenimi.container.context import Scope, run
+from greenimi.container.context import Scope, enter
 from greenimi.container.registry import Container
 from greenimi.dispatch.failure import describe, report
 from greenimi.dispatch.pipeline import MessagePipeline
@@ -39,14 +40,14 @@ class MessageEndpoint:
             return
         message.connection = connection
         message.params = connection.params
-        raw = run(Scope(self._container, connection, message), self.pipeline.handle, message)
+        raw = Context().run(enter, Scope(self._container, connection, message), self.pipeline.handle, message)
         if raw is not None:
             connection.codec.send(raw)
 
     def opened(self, connection: StreamConnection, message: Message) -> None:
         """Run the ``opened`` handlers; an error closes the connection before any message is handled."""
         try:
-            run(Scope(self._container, connection, message), self.pipeline.opened, message)
+            Context().run(enter, Scope(self._container, connection, message), self.pipeline.opened, message)
         except Exception as error:
             report(error, connection)
             problem = describe(error, debug=False)
@@ -55,7 +56,7 @@ class MessageEndpoint:
     def closed(self, connection: StreamConnection) -> None:
         message = Message(b"", connection)
         message.params = connection.params
-        run(Scope(self._container, connection, message), self.pipeline.closed, message)
+        Context().run(enter, Scope(self._container, connection, message), self.pipeline.closed, message)
 
     def encode(self, connection: StreamConnection, data: Any) -> Any:
         return data.raw if type(data) is Reply else self._send(data)

@@ -54,18 +54,17 @@ class Endpoint(Protocol):
         """What ``codec.send`` takes, from what ``connection.send`` was given."""
 
 
-class _Opened:
-    """Goes through the inbox ahead of the first message."""
+class _Note:
+    """What goes through the inbox besides messages, so that it keeps its place among them."""
 
     __slots__ = ("message",)
 
-    def __init__(self, message: Any) -> None:
+    def __init__(self, message: Any = None) -> None:
         self.message = message
 
 
-# What else the inbox holds besides messages.
-_GOODBYE = object()
-_LEFT = object()
+_GOODBYE = _Note()  # the peer said goodbye in its protocol
+_LEFT = _Note()  # the peer ended its side of the socket
 
 
 @implementer(IConnection)
@@ -101,7 +100,7 @@ class StreamConnection:
         self.address = address
         self.codec = codec
         self.endpoint = endpoint
-        self.deadline = server.runtime.now + server.idle  # the sweep closes what is idle past it; moved on by every read
+        self.deadline = server.deadline  # the sweep closes what is idle past it; moved on by every read
         self._number = server.next_number()
         self.params: Mapping[str, Any] = _NO_PARAMS  # of the path it shook hands on
         self._data: dict[str, Any] | None = None
@@ -171,24 +170,24 @@ class StreamConnection:
             self._linger_read(data)
             return
         server = self.server
-        self.deadline = server.runtime.now + server.idle
+        self.deadline = server.deadline
         codec = self.codec
         messages = codec.receive(data)
         if messages:
-            self._inbox.extend(messages)
+            self._inbox += messages
             if not self._busy:
                 self._busy = True
-                server.runtime.handlers.start(StreamConnection._work, self)
+                server.handlers.start(_work, self)
                 if self._state == _CLOSED:
                     return
             if self._busy and len(self._inbox) > server.inbox_limit:
                 self._pause()
+        elif codec.crowded:
+            self._pause()
         if self._drained is not None:
             self._drained.set()  # a handler waits for more of a body
         if codec.ended:
             self._last_read(left=not data)
-        elif codec.crowded:
-            self._pause()
         if codec.out:
             self.flush()
 
@@ -205,7 +204,7 @@ class StreamConnection:
     def _announce(self, message: Any) -> None:
         """Run the endpoint's ``opened`` before any message."""
         self._told = True
-        self._inbox.insert(0, _Opened(message))
+        self._inbox.insert(0, _Note(message))
         if not self._busy:
             self._busy = True
             self._start_later()
@@ -232,7 +231,7 @@ class StreamConnection:
         self.close(code, reason)
 
     def _start_later(self) -> None:
-        get_hub().loop.run_callback(self.server.runtime.handlers.start, StreamConnection._work, self)
+        get_hub().loop.run_callback(self.server.handlers.start, _work, self)
 
     def _last_read(self, *, left: bool) -> None:
         """The codec wants no more.  What it gave is still handled and answered, then the goodbye is said."""
@@ -263,20 +262,15 @@ class StreamConnection:
         try:
             while inbox:
                 message = inbox.pop(0)
-                if type(message) is _Opened:
-                    self.endpoint.opened(self, message.message)
-                elif message is _LEFT:
-                    self._end()
-                    return
-                elif message is _GOODBYE:
-                    self._goodbye()
+                if type(message) is _Note:
+                    self._take_note(message)
                 else:
                     self.endpoint.process(self, message)
                     codec = self.codec  # it may have switched protocols
                 if inbox and codec.out:
                     self.flush_later()
-                if not self._read_on and len(inbox) <= self.server.inbox_limit // 2 and not codec.crowded:
-                    self._resume()
+                if not self._read_on:
+                    self._read_again()
         finally:
             self._busy = False
             if self._state == _OPEN:
@@ -287,6 +281,18 @@ class StreamConnection:
                     self.flush()
             elif self._state == _CLOSED:
                 self._tell_closed()
+
+    def _take_note(self, note: _Note) -> None:
+        if note is _LEFT:
+            self._end()
+        elif note is _GOODBYE:
+            self._goodbye()
+        else:
+            self.endpoint.opened(self, note.message)
+
+    def _read_again(self) -> None:
+        if not self.codec.ended and not self.codec.crowded and len(self._inbox) <= self.server.inbox_limit // 2:
+            self._resume()
 
     def wait_for_data(self) -> None:
         """Park the calling handler until the codec was fed again.  The ``pull`` of a request body."""
@@ -327,7 +333,8 @@ class StreamConnection:
         self.waits_for_flush = False
         if self._state != _OPEN:
             return
-        data = self.codec.outgoing() if self.codec.out else b""
+        codec = self.codec
+        data = codec.outgoing() if codec.out else b""
         if self._outbox is not None:
             if data:
                 self._outbox += data
@@ -349,7 +356,7 @@ class StreamConnection:
                     self._writer = get_hub().loop.io(self._sock.fileno(), 2)
                 self._writer.start(self._writable)
                 return
-        if self.codec.closing and not self._busy:
+        if codec.closing and not self._busy:
             self._linger()
 
     def _writable(self) -> None:
@@ -373,7 +380,7 @@ class StreamConnection:
     def expire(self, now: float) -> None:
         """Called by the sweep when the deadline passed: close what is idle, leave what works."""
         if self._busy:
-            self.deadline = now + self.server.idle
+            self.deadline = self.server.deadline
         elif self._state == _LINGERING:
             self._shut()
         else:
@@ -426,4 +433,7 @@ class StreamConnection:
     def _tell_closed(self) -> None:
         if self._told and self.endpoint.has_closed:
             self._told = False
-            get_hub().loop.run_callback(self.server.runtime.handlers.start, self.endpoint.closed, self)
+            get_hub().loop.run_callback(self.server.handlers.start, self.endpoint.closed, self)
+
+
+_work = StreamConnection._work  # one function for all, so that no bound method is made for a message

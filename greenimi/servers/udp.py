@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import socket
+from contextvars import Context
 from typing import Any
 
 from zope.interface import implementer
 
 from greenimi.codec.datagram import MAX_UDP, DatagramCodec
-from greenimi.container.context import Scope, run
+from greenimi.container.context import Scope, enter
 from greenimi.container.registry import Container
 from greenimi.dispatch.pipeline import MessagePipeline
 from greenimi.errors import ProtocolError
@@ -96,7 +97,7 @@ class UdpServer:
             return
         peer = UdpPeer(self, address)
         message.connection = peer  # type: ignore[union-attr]
-        raw = run(Scope(self.container, peer, message), self.pipeline.handle, message)  # type: ignore[arg-type]
+        raw = Context().run(enter, Scope(self.container, peer, message), self.pipeline.handle, message)  # type: ignore[arg-type]
         if raw is not None:
             self.send(raw, address)
 

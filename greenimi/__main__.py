@@ -1,0 +1,27 @@
+"""``greenimi`` and ``python -m greenimi``: the standard library is patched first, then the command line runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if not __package__:
+    # Run by its path: so does Gunicorn when it starts itself anew (USR2), and so does `serve --reload`.  Python then looks for modules in
+    # this folder, where our `log` or `config` would hide those of others; look beside it instead.
+    _here = Path(__file__).resolve().parent
+    sys.path[:] = [str(_here.parent), *(entry for entry in sys.path if entry != str(_here))]
+
+
+def main() -> int:
+    """The console script ``greenimi``.  The exit status: 0 well, 1 something failed, 2 it was called in a wrong way."""
+    from greenimi import green
+
+    green.patch()  # before anything else is imported
+
+    from greenimi import cli
+
+    return cli.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

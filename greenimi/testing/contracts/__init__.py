@@ -1,0 +1,18 @@
+"""One suite for each interface of the core: subclass it under a name that pytest collects, say how to make the subject, and run it.
+
+::
+
+    class TestMyPayload(PayloadContract):
+        def make(self):
+            return MyPayload()
+"""
+
+from __future__ import annotations
+
+from greenimi.testing.contracts.codec import CodecContract
+from greenimi.testing.contracts.config import ConfigContract
+from greenimi.testing.contracts.framing import FramingContract
+from greenimi.testing.contracts.payload import PayloadContract
+from greenimi.testing.contracts.service import ServiceContract
+
+__all__ = ["CodecContract", "ConfigContract", "FramingContract", "PayloadContract", "ServiceContract"]
