@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 
 import pytest
+from gevent import get_hub
+from greenlet import GreenletExit, greenlet
 
 from greenimi import green
 from greenimi.app import App
@@ -291,7 +294,8 @@ def test_a_client_that_sends_for_ever_is_not_read_for_ever(make_echo: Make, link
 @pytest.mark.parametrize(
     ("data", "status"),
     [
-        (b"NONSENSE\r\n\r\n", 400),
+        (b"GET /\r\n\r\n", 400),
+        (b"NONSENSE / HTTP/1.1\r\nHost: x\r\n\r\n", 501),
         (b"GET / HTTP/1.1\r\n\r\n", 400),
         (b"GET / HTTP/9.9\r\nHost: x\r\n\r\n", 505),
         (get("/" + "x" * 9000), 414),
@@ -321,11 +325,6 @@ def test_a_stopped_handler_is_answered_503_and_others_live(app: App, stage: Stag
 
 def _kill_waiting(stage: Stage) -> None:
     """Stop the handler that stands at the gate from outside, as a time limit would."""
-    import gc
-
-    from gevent import get_hub
-    from greenlet import GreenletExit, greenlet
-
     def stands_at_the_gate(found: object) -> bool:
         frame = found.gr_frame if type(found) is greenlet and not found.dead else None
         while frame is not None and frame.f_code is not Stage.wait.__code__:

@@ -1,0 +1,208 @@
+"""One connection: what applications see of it, and when it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from greenimi import IConnection, green
+from greenimi.app import App
+from greenimi.servers.stream import StreamConnection
+from greenimi.testing.clients import HttpClient, MessageClient, WebSocketClient
+from greenimi.testing.support import wait_until
+from tests.apps.echo import Stage
+from tests.servers.conftest import Link
+
+Links = Callable[..., Link]
+Make = Callable[..., App]
+
+
+def connections(app: App, server: str = "till") -> set[StreamConnection]:
+    found: set[StreamConnection] = app.doors.servers[server].connections  # type: ignore[union-attr]
+    return found
+
+
+def only(app: App, server: str = "till") -> StreamConnection:
+    (found,) = connections(app, server)
+    return found
+
+
+def test_provides_its_interface(app: App) -> None:
+    with MessageClient(app, "till"):
+        connection = only(app)
+        provided_by: Any = IConnection
+        assert provided_by.providedBy(connection)
+        assert connection.id == f"{app.doors.runtime.node}-1"
+        assert connection.address == ("127.0.0.1", 0)
+        assert connection.server.name == "till"
+        assert connection.is_open
+        connection.data["name"] = "x"
+        assert connection.data == {"name": "x"}
+        assert connection.id in repr(connection)
+
+
+def test_anybody_may_send(app: App) -> None:
+    with MessageClient(app, "till") as till:
+        assert till.request("echo", text="x")
+        assert only(app).send({"from": "elsewhere"})
+        assert only(app).send_raw(b"1")
+        assert [till.receive(), till.receive()] == [{"from": "elsewhere"}, 1]
+
+
+def test_what_is_sent_before_close_arrives(app: App) -> None:
+    with MessageClient(app, "till") as till:
+        connection = only(app)
+        assert all(connection.send("x" * 1000) for _ in range(1000))
+        connection.close()
+        connection.close()
+        assert not connection.is_open
+        assert not connection.send("late")
+        assert not connection.send_raw(b"late")
+        assert [till.receive() for _ in range(1000)] == ["x" * 1000] * 1000
+        till.wait_closed()
+
+
+def test_a_value_that_cannot_be_encoded_is_the_senders_error(app: App) -> None:
+    with MessageClient(app, "till") as till:
+        with pytest.raises(TypeError, match="object"):
+            only(app).send(object())
+        assert till.request("echo", text="x") == {"text": "x"}
+
+
+def test_a_web_connection_has_no_messages(app: App, link: Links) -> None:
+    link(app)
+    with pytest.raises(TypeError, match="no messages"):
+        only(app, "web").send("x")
+
+
+def test_answers_of_one_turn_leave_in_one_piece(app: App, link: Links) -> None:
+    till = link(app, "till")
+    till.send(b'{"action":"echo","text":"x"}\n' * 50)
+    assert till.sock.recv(65536) == b'{"text":"x"}\n' * 50
+
+
+def test_an_idle_connection_keeps_nothing(app: App) -> None:
+    with MessageClient(app, "till") as till:
+        assert till.request("echo", text="x")
+        connection = only(app)
+        wait_until(lambda: not app.doors.runtime.handlers.busy)
+        assert (connection._inbox, connection._outbox, connection._writer, connection._drained) == ([], None, None, None)
+
+
+def test_the_outbox_is_bounded_from_the_first_send_on(make_echo: Make, link: Links) -> None:
+    """All that one turn of the loop queued goes out in one send; what the socket does not take counts at once."""
+    app = make_echo(till={"outbox": 1_000_000})
+    link(app, "till")
+    connection = only(app)
+    for _ in range(100):
+        connection.send("x" * 100_000)
+    wait_until(lambda: not connections(app))
+    assert not connection.is_open
+
+
+def test_send_tells_that_the_outbox_is_full(make_echo: Make, link: Links) -> None:
+    """Over the limit the connection is closed and False returned, also when the sender never lets anybody else run."""
+    app = make_echo(till={"outbox": 1_000_000})
+    link(app, "till")
+    connection = only(app)
+    assert not all(connection.send("x" * 100_000) for _ in range(100))
+
+
+def test_a_reader_that_catches_up_is_kept(make_echo: Make, link: Links) -> None:
+    app = make_echo(till={"outbox": 2_000_000})
+    till = link(app, "till")
+    connection = only(app)
+    for _ in range(10):
+        assert connection.send("x" * 100_000)
+    wait_until(lambda: connection._outbox)
+    assert till.read(10 * 100_003) == (b'"' + b"x" * 100_000 + b'"\n') * 10
+    wait_until(lambda: connection._outbox is None)
+    assert connection.is_open
+
+
+def test_lingering_reads_away_what_comes_after_the_last_word(app: App, link: Links) -> None:
+    """In the hub's own turn: the refusal is answered before the handler greenlet ever waits."""
+    web = link(app)
+    web.send(b"GET / HTTP/9.9\r\nHost: x\r\n\r\n")
+    assert web.response()[0] == 505
+    (connection,) = connections(app, "web")
+    web.send(b"x" * 300_000)  # more than the socket holds
+    web.sock.shutdown(1)
+    assert web.read_all() == b""
+    wait_until(lambda: not connections(app, "web"))
+    assert connection._unread == (1 << 20) - 300_000
+
+
+def test_lingering_is_bounded_in_bytes(app: App, link: Links) -> None:
+    web = link(app)
+    web.send(b"GET / HTTP/9.9\r\nHost: x\r\n\r\n")
+    assert web.response()[0] == 505
+    with pytest.raises(ConnectionError):
+        web.send(b"x" * 5_000_000)
+    assert not connections(app, "web")
+
+
+def test_lingering_is_bounded_in_time(app: App, link: Links) -> None:
+    web = link(app)
+    web.send(b"GET / HTTP/9.9\r\nHost: x\r\n\r\n")
+    assert web.response()[0] == 505
+    server = app.doors.servers["web"]
+    server.sweep(app.doors.runtime.now + 1)  # type: ignore[union-attr]
+    assert connections(app, "web")
+    server.sweep(app.doors.runtime.now + 3)  # type: ignore[union-attr]
+    assert not connections(app, "web")
+
+
+def test_idle_zero_means_never(make_echo: Make, link: Links) -> None:
+    app = make_echo(web={"idle": 0})
+    link(app)
+    app.doors.servers["web"].sweep(app.doors.runtime.now + 1e9)  # type: ignore[union-attr]
+    assert len(connections(app, "web")) == 1
+
+
+def test_reading_moves_the_deadline(app: App) -> None:
+    with MessageClient(app, "till") as till:
+        connection = only(app)
+        connection.deadline = 0.0
+        assert till.request("echo", text="x")
+        assert connection.deadline > app.doors.runtime.now
+
+
+def test_a_closed_connection_frees_its_file_descriptor_and_itself(app: App) -> None:
+    with MessageClient(app, "till") as till:
+        assert till.request("echo", text="x")
+        connection = only(app)
+    wait_until(lambda: not connections(app))
+    assert connection._sock.fileno() == -1
+    assert not connection.send("x")
+    connection.close()
+
+
+def test_an_ended_handler_frees_the_connection(app: App, no_leaks: None) -> None:
+    """A pooled greenlet that waits for work must not hold on to the last connection it served, nor to the first."""
+    for _ in range(3):
+        with MessageClient(app, "till") as till:
+            assert till.request("echo", text="x")
+
+
+def test_many_connections_open_and_close(app: App, stage: Stage) -> None:
+    def visit(number: int) -> Any:
+        with WebSocketClient(app, "/chat") as chat:
+            return chat.request("echo", text=str(number))["text"]
+
+    visits = [green.spawn(visit, number) for number in range(200)]
+    assert [visit.get() for visit in visits] == [str(number) for number in range(200)]
+    wait_until(lambda: not connections(app, "web"))
+    wait_until(lambda: stage.log.count("closed") == 200)
+
+
+def test_a_server_that_stops_closes_everybody(app: App) -> None:
+    with MessageClient(app, "till") as till, HttpClient(app) as web:
+        assert till.request("echo", text="x")
+        assert web.get("/item/1").status == 200
+        app.stop()
+        till.wait_closed()
+        wait_until(lambda: not connections(app) or all(not c.is_open for c in connections(app)))
+        assert not any(connection.is_open for connection in connections(app))
