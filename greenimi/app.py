@@ -19,7 +19,17 @@ from greenimi.config import Config, load, option
 from greenimi.container import Container, Scope, Services, Setup, set_default_container
 from greenimi.errors import ConfigError
 from greenimi.event import Bridge, Events
-from greenimi.event.lifecycle import AppInit, AppRun, Committed, ConfigLoaded, Scanned, WorkerStarted, WorkerStarting, WorkerStopped, WorkerStopping
+from greenimi.event.lifecycle import (
+    AppInit,
+    AppRun,
+    Committed,
+    ConfigLoaded,
+    Scanned,
+    WorkerStarted,
+    WorkerStarting,
+    WorkerStopped,
+    WorkerStopping,
+)
 from greenimi.servers import Doors
 from greenimi.servers.doors import Sockets
 

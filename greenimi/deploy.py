@@ -22,7 +22,7 @@ _argv: tuple[str, ...] = ()
 
 def settings(conf: str | None = None, argv: Sequence[str] = ()) -> dict[str, Any]:
     """Gunicorn's settings for the application of ``conf`` (default: ``GREENIMI_CONF``, then ``conf/app.toml``).  Raises ConfigError."""
-    global _conf, _argv  # noqa: PLW0603 - one application a process
+    global _conf, _argv
     _conf, _argv = conf, tuple(argv)
     config = read_conf(conf, argv=argv)
     workers = config.settings("workers", WorkerSettings)

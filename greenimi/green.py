@@ -1,6 +1,7 @@
 """The only door to gevent (``servers`` is the other room that may use it, for its I/O loops).
 
-Nothing here patches by itself: :func:`patch` is called first thing by ``greenimi.__main__``, ``conf/gunicorn.conf.py`` and the pytest plugin.
+Nothing here patches by itself: :func:`patch` is called first thing by ``greenimi.__main__``, ``conf/gunicorn.conf.py`` and the pytest
+plugin.
 """
 
 from __future__ import annotations

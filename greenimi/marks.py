@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -93,6 +93,18 @@ def _bare(kind: str, target: Any, options: Mapping[str, Any]) -> Any:
 # -- beans ---------------------------------------------------------------------------------------------------------
 
 
+@overload
+def bean(target: T, /) -> T: ...
+@overload
+def bean(
+    *,
+    name: str = "",
+    lifetime: str = "app",
+    provides: Any = None,
+    server: str | tuple[str, ...] = (),
+    driver: str = "",
+    env: str | tuple[str, ...] = (),
+) -> Callable[[T], T]: ...
 def bean(
     target: Any = None,
     /,
@@ -153,12 +165,22 @@ def _controller(kind: str, target: Any, options: Mapping[str, Any], where: Where
     return decorate
 
 
+@overload
+def http(prefix: C, /) -> C: ...
+@overload
+def http(prefix: str = "", *, server: str | tuple[str, ...] = ()) -> Callable[[C], C]: ...
 def http(prefix: Any = "", *, server: str | tuple[str, ...] = ()) -> Any:
     """An HTTP controller: a class whose routes start with ``prefix``."""
     path = "" if isinstance(prefix, type) else prefix
     return _controller("http", prefix, {"path": path, "server": _names(server)}, here(2))
 
 
+@overload
+def websocket(path: C, /) -> C: ...
+@overload
+def websocket(
+    path: str = "", *, server: str | tuple[str, ...] = (), payload: str = "", subprotocols: tuple[str, ...] = ()
+) -> Callable[[C], C]: ...
 def websocket(path: Any = "", *, server: str | tuple[str, ...] = (), payload: str = "", subprotocols: tuple[str, ...] = ()) -> Any:
     """A WebSocket controller: connections that shook hands on ``path``.  ``payload`` overrides the server's payload codec for them."""
     found = "" if isinstance(path, type) else path
@@ -166,11 +188,19 @@ def websocket(path: Any = "", *, server: str | tuple[str, ...] = (), payload: st
     return _controller("websocket", path, options, here(2))
 
 
+@overload
+def tcp(target: C, /) -> C: ...
+@overload
+def tcp(*, server: str | tuple[str, ...] = ()) -> Callable[[C], C]: ...
 def tcp(target: Any = None, *, server: str | tuple[str, ...] = ()) -> Any:
     """A TCP controller, for the named TCP servers or, without a name, for all of them."""
     return _controller("tcp", target, {"path": "", "server": _names(server)}, here(2))
 
 
+@overload
+def udp(target: C, /) -> C: ...
+@overload
+def udp(*, server: str | tuple[str, ...] = ()) -> Callable[[C], C]: ...
 def udp(target: Any = None, *, server: str | tuple[str, ...] = ()) -> Any:
     """A UDP controller, for the named UDP servers or, without a name, for all of them."""
     return _controller("udp", target, {"path": "", "server": _names(server)}, here(2))
@@ -186,7 +216,7 @@ def _names(server: str | tuple[str, ...]) -> tuple[str, ...]:
 def route(path: str = "", *, methods: tuple[str, ...] = ("GET",), name: str = "") -> Callable[[F], F]:
     """An HTTP handler for ``path``: a leading ``/`` is appended to the controller's prefix.
 
-    Placeholders: ``{name}``, ``{name:int}`` (int, float, uuid, path, ...), ``{name:[a-z]+}`` (a regular expression), several in one segment.
+    Placeholders: ``{name}``, ``{name:int}`` (int, float, uuid, path), ``{name:[a-z]+}`` (a regular expression), several in one segment.
     """
     return marker("route", path=path, methods=tuple(m.upper() for m in methods), name=name)
 
@@ -256,6 +286,10 @@ def on_missing(server: str | tuple[str, ...] = ()) -> Callable[[F], F]:
 # -- events --------------------------------------------------------------------------------------------------------
 
 
+@overload
+def listener(target: F, /) -> F: ...
+@overload
+def listener(*, name: str = "", priority: int = 0, once: bool = False) -> Callable[[F], F]: ...
 def listener(target: Any = None, /, *, name: str = "", priority: int = 0, once: bool = False) -> Any:
     """The function hears events: of the type its first parameter is annotated with, or called ``name``.  Higher priority first."""
     return _bare("listener", target, {"name": name, "priority": priority, "once": once})
@@ -265,6 +299,10 @@ def listener(target: Any = None, /, *, name: str = "", priority: int = 0, once: 
 
 
 def _advice(kind: str, where: Any, options: Mapping[str, Any]) -> Callable[[F], F]:
+    if not where:
+        raise TypeError(f'@{kind} needs to be told where: @{kind}(Shop.place) or @{kind}("shop:Shop.*")')
+    if len(where) == 1 and callable(where[0]) and "." not in where[0].__qualname__:
+        raise TypeError(f"@{kind} was put on {where[0].__qualname__} without saying where: @{kind}(Shop.place)")
     return marker("advice", depth=3, advice=kind, where=where, **options)
 
 

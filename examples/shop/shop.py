@@ -152,4 +152,4 @@ class Beacon:
 
 @listener
 def count(event: OrderPlaced) -> None:
-    print(f"order {event.id}: {event.sku}", flush=True)  # noqa: T201 - an example that shows itself
+    print(f"order {event.id}: {event.sku}", flush=True)

@@ -9,7 +9,9 @@ from greenimi.errors import ProtocolError
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(;[\t !-~\x80-\xff]*)?")
 _TRAILER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t !-~\x80-\xff]*)")
 _SIZE_LINE_LIMIT = 4096
-_FORBIDDEN_TRAILERS = frozenset({"content-length", "transfer-encoding", "host", "trailer", "content-encoding", "content-type", "authorization"})
+_FORBIDDEN_TRAILERS = frozenset(
+    {"content-length", "transfer-encoding", "host", "trailer", "content-encoding", "content-type", "authorization"}
+)
 
 _SIZE, _DATA, _DATA_END, _TRAILERS, _DONE = range(5)
 
@@ -17,7 +19,7 @@ _SIZE, _DATA, _DATA_END, _TRAILERS, _DONE = range(5)
 class ChunkedReader:
     """Takes a chunked body apart, whatever the split of the bytes.
 
-    ``feed`` returns the pieces of the body; after ``done`` the bytes behind the body are in ``rest`` and the trailer fields in ``trailers``.
+    ``feed`` returns the pieces of the body; after ``done`` the bytes behind the body are in ``rest``, the trailer fields in ``trailers``.
     """
 
     __slots__ = ("_left", "_limit", "_state", "_trailer_size", "done", "rest", "trailers")

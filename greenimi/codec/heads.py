@@ -12,7 +12,7 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _UNSAFE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _KEEP = 256  # different (status, content type) pairs kept ready
 
-FRAMING_FIELDS = frozenset({"content-length", "transfer-encoding", "connection"})
+FRAMING_FIELDS = frozenset({"content-length", "transfer-encoding"})
 """Fields that the codec decides itself; a response must not carry them as ordinary fields."""
 
 

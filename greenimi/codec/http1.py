@@ -1,7 +1,8 @@
 """HTTP/1.1, server side (RFC 9110, RFC 9112), over llhttp, sans-IO.
 
-llhttp checks the syntax of a head; what it lets pass is checked here: versions, exactly one Host, one space between the parts of the request
-line, no fragment, no Transfer-Encoding before 1.1 or other than ``chunked``.  Header fields are not taken apart unless somebody asks.
+llhttp checks the syntax of a head; what it lets pass is checked here: versions, exactly one Host, one space between the parts of the
+request line, no fragment, no Transfer-Encoding before 1.1 or other than ``chunked``. Header fields are not taken apart unless somebody
+asks.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Http1Limits:
 
 
 class Http1Codec(Codec):
-    """One connection.  ``receive`` gives requests in order; each is answered, in the same order, by ``respond`` or ``begin``/``part``/``finish``."""
+    """One connection.  ``receive`` gives requests in order; each is answered in that order, whole (``respond``) or in parts."""
 
     __slots__ = (
         "_buffer",
@@ -333,7 +334,8 @@ class Http1Codec(Codec):
                 close = True
             elif lowered not in FRAMING_FIELDS or (lowered == "content-length" and not framing):
                 fields.append((name, value))
-        head = self._heads.start(response.status, "" if response.status in _NO_BODY else response.content_type) + render_fields(fields) + framing
+        kind = "" if response.status in _NO_BODY else response.content_type
+        head = self._heads.start(response.status, kind) + render_fields(fields) + framing
         if close:
             self.closing = True
             request.keep_alive = False

@@ -1,7 +1,8 @@
 """Where am I: the current container, server, connection and message, for the code that handles a message.
 
-A :class:`Scope` is entered in a fresh ``contextvars`` context for every message, so nothing can leak into the next one that the same pooled
-greenlet handles.  A child greenlet inherits it only when started with ``green.spawn`` (gevent itself starts greenlets with an empty context).
+A :class:`Scope` is entered in a fresh ``contextvars`` context for every message, so nothing can leak into the next one that the same
+pooled greenlet handles. A child greenlet inherits it only when started with ``green.spawn`` (gevent itself starts greenlets with an empty
+context).
 """
 
 from __future__ import annotations

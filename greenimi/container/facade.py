@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
+from importlib import import_module
 from typing import Any, TypeVar, cast, overload
 
 from greenimi import message
@@ -109,9 +111,18 @@ def facade(key: Any, name: str = "") -> Any:
 
     ``shop = facade(Shop)`` at module level may be used by any code: inside the handling of a message it reaches the beans of that
     message and its server, elsewhere those of the running application.  It is resolved at every use, so overrides and hot updates show.
+    ``key`` may be a dotted name (``"package.module:Class"``), imported when it is first used.
     """
+    if isinstance(key, str) and ":" in key:
+        return StandIn(lambda: current_container().get(_imported(key), name), key)
     interface_of(key)  # TypeError now for what no container can be asked for
     return StandIn(lambda: current_container().get(key, name), f"{name_of(key)} {name!r}" if name else name_of(key))
+
+
+@cache
+def _imported(dotted: str) -> Any:
+    module, _, attribute = dotted.partition(":")
+    return getattr(import_module(module), attribute)
 
 
 # -- the current message -------------------------------------------------------------------------------------------

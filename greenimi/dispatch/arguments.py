@@ -1,8 +1,8 @@
 """From a message to the arguments of a handler: decided once from its signature, cheap for every message.
 
-Framework types (``Request``, ``IConnection``, ``Scope``, ...) bind by annotation only, so a client can never supply them.  Everything else binds
-by name: path placeholders first, then the query, then the body's fields; for message protocols the payload's fields.  A parameter called
-``payload`` takes the whole decoded payload.  Values are converted strictly by msgspec; texts (path, query, form) leniently to the declared type.
+Framework types (``Request``, ``IConnection``, ``Scope``, ...) bind by annotation only, so a client can never supply them. Everything else
+binds by name: path placeholders first, then the query, then the body's fields; for message protocols the payload's fields. A parameter
+called ``payload`` takes the whole decoded payload. Values are converted strictly by msgspec, texts (path, query, form) leniently.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ def bind_handler(
             raise StartError(f"{place}: *{parameter.name} cannot be bound", hint="name every argument, or take `payload`")
         annotation = hints.get(parameter.name, Any)
         if annotation in _HTTP_ONLY and not (http or handshake):
-            raise StartError(f"{place}: {parameter.name} wants {annotation.__name__}, which only HTTP handlers and @opened of a WebSocket have")
+            only = "HTTP handlers and @opened of a WebSocket"
+            raise StartError(f"{place}: {parameter.name} wants {annotation.__name__}, which only {only} have")
         getter, described = _getter(place, parameter, annotation, http, placeholders)
         parameters.append(described)
         if parameter.kind is parameter.KEYWORD_ONLY:
@@ -101,7 +102,9 @@ def _call(function: Callable[..., Any], positional: list[Getter], keywords: list
     return lambda message: function(*[get(message) for get in positional])
 
 
-def _getter(place: str, parameter: inspect.Parameter, annotation: Any, http: bool, placeholders: tuple[str, ...]) -> tuple[Getter, Parameter]:
+def _getter(
+    place: str, parameter: inspect.Parameter, annotation: Any, http: bool, placeholders: tuple[str, ...]
+) -> tuple[Getter, Parameter]:
     name = parameter.name
     required = parameter.default is _EMPTY
     if _hashable(annotation) and annotation in _FRAMEWORK:

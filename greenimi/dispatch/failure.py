@@ -74,7 +74,7 @@ def describe(error: BaseException, *, debug: bool) -> Problem:
 
 
 def report(error: BaseException, what: Any) -> None:
-    """Log an error of a handler: refusals in a line at debug level, everything else with its traceback, through the global error handlers."""
+    """Log an error of a handler: a refusal in a line at debug level, everything else through the global error handlers."""
     if isinstance(error, Refusal):
         log.debug("%r: %s %s", what, error.status, error.text)
     else:

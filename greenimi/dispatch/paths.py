@@ -92,7 +92,8 @@ def _segment(template: str, text: str, *, last: bool) -> Segment:
     found = list(_PLACEHOLDER.finditer(text))
     if not found:
         if "{" in text or "}" in text:
-            raise StartError(f"the path {template!r} has an unreadable placeholder in {text!r}", hint="write {name}, {name:int} or {name:[a-z]+}")
+            hint = "write {name}, {name:int} or {name:[a-z]+}"
+            raise StartError(f"the path {template!r} has an unreadable placeholder in {text!r}", hint=hint)
         return Segment(text)
     names, converters, pattern = [], [], ""
     position = 0

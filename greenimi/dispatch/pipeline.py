@@ -124,8 +124,9 @@ class HttpPipeline:
 class MessagePipeline:
     """For WebSocket, TCP and UDP.  ``handle(message)`` gives the encoded reply, or None for silence; it never raises an Exception.
 
-    A message with an id (the name of the field is the server's) is always answered: ``{"id": ..., "result": ...}`` or ``{"id": ..., "error": ...}``.
-    Without an id the plain result is sent, None sends nothing, and an error is sent as ``{"error": {...}}``.
+    A message with an id (the name of the field is the server's) is always answered, by ``{"id": ..., "result": ...}`` or
+    ``{"id": ..., "error": ...}``.  Without an id the plain result is sent, None sends nothing, and an error is sent as
+    ``{"error": {...}}``.
     """
 
     def __init__(

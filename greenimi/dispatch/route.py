@@ -96,7 +96,8 @@ def add_controller(setup: Setup, owner: type | None, name: str, target: Any, mar
                 for server in servers:
                     _add(setup, server, route)
     if not handlers:
-        raise StartError(f"{mark.where}: the controller {target.__qualname__} has no handlers", hint='mark its methods with @get("/path") or @on("action")')
+        hint = 'mark its methods with @get("/path") or @on("action")'
+        raise StartError(f"{mark.where}: the controller {target.__qualname__} has no handlers", hint=hint)
 
 
 def _servers_for(setup: Setup, kind: str, target: type, mark: Mark) -> list[ServerFacts]:

@@ -48,7 +48,8 @@ def _must_be_in_controller(setup: Setup, owner: type | None, name: str, target: 
     """These marks are read by the controller that holds them; elsewhere they would silently do nothing."""
     holder = owner if owner is not None else target
     if not isinstance(holder, type):
-        raise StartError(f"{mark.where}: @{mark.kind} on {name}, which is not a method of a controller", hint="mark its class with @http, @websocket, @tcp or @udp")
+        hint = "mark its class with @http, @websocket, @tcp or @udp"
+        raise StartError(f"{mark.where}: @{mark.kind} on {name}, which is not a method of a controller", hint=hint)
 
 
 def _note_handler(setup: Setup, owner: type | None, name: str, target: Any, mark: Mark) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import _socket
 import logging
 import socket
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-import _socket
 from gevent.server import StreamServer
 
 from greenimi.container.registry import Container

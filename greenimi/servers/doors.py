@@ -97,17 +97,17 @@ class Doors:
         builder = RouteBuilder(plan.container, settings.groups)
         if settings.kind == "http":
             return self._build_http(plan, builder)
-        pipeline = self._messages(plan, builder, plan.routes, settings.payload)
+        pipeline = self._messages(plan, builder, plan.routes, settings.payload, settings.layers)
         kind = TcpServer if settings.kind == "tcp" else UdpServer
         return kind(plan.name, settings, plan.container, self.runtime, pipeline)
 
-    def _messages(self, plan: Plan, builder: RouteBuilder, routes: Sequence[Route], payload: str, layers: Sequence[Any] | None = None) -> MessagePipeline:
+    def _messages(self, plan: Plan, builder: RouteBuilder, routes: Sequence[Route], payload: str, layers: Sequence[Any]) -> MessagePipeline:
         settings = plan.settings
         return MessagePipeline(
             builder,
             routes,
             payload_from(payload),
-            layers=settings.layers if layers is None else layers,
+            layers=layers,
             error_handlers=plan.error_handlers,
             missing=plan.missing,
             action_field=settings.action_field,

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from gevent import getcurrent, get_hub
+from gevent import get_hub, getcurrent
 from greenlet import GreenletExit, greenlet
 
 log = logging.getLogger("greenimi.servers")

@@ -30,9 +30,7 @@ _STOPPED = Response(b"the request was stopped\n", 503)
 class HttpServer(StreamHost):
     """``kind = "http"``."""
 
-    def __init__(
-        self, name: str, settings: ServerSettings, container: Container, runtime: Runtime, pipeline: HttpPipeline
-    ) -> None:
+    def __init__(self, name: str, settings: ServerSettings, container: Container, runtime: Runtime, pipeline: HttpPipeline) -> None:
         super().__init__(name, "http", settings, container, runtime)
         self.pipeline = pipeline
         self._endpoint = HttpEndpoint(self)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from greenimi.config import option
 
@@ -15,12 +15,12 @@ class ServerSettings:
     bind: str = option("127.0.0.1:8000", "Address to listen on: HOST:PORT, [IPv6]:PORT or unix:PATH.")
     payload: str = option("json", "What a message's bytes mean: json, msgpack, text, raw or package.module:Class.")
     framing: str = option("line", "How TCP packets are cut: line, delimiter, length, fixed or package.module:Class.")
-    framing_options: dict[str, object] = field(default_factory=dict, metadata={"doc": "Options of the framing, such as bits, byteorder, size."})
+    framing_options: dict[str, object] = option({}, "Options of the framing, such as bits, byteorder, size.")
     action_field: str = option("action", "Field of a message that names its handler.")
     id_field: str = option("id", "Field of a message that asks for an answer and is returned with it.")
-    layers: list[str] = field(default_factory=list, metadata={"doc": "Layers around every message: package.module:name or @group."})
-    message_layers: list[str] = field(default_factory=list, metadata={"doc": "Layers around the messages of an HTTP server's WebSockets."})
-    groups: dict[str, list[str]] = field(default_factory=dict, metadata={"doc": "Named lists of layers, used as @name."})
+    layers: list[str] = option([], "Layers around every message: package.module:name or @group.")
+    message_layers: list[str] = option([], "Layers around the messages of an HTTP server's WebSockets.")
+    groups: dict[str, list[str]] = option({}, "Named lists of layers, used as @name.")
     idle: float = option(75.0, "Seconds without a byte from the client before its connection is closed; 0 means never.")
     connections: int = option(20000, "Connections a worker holds at most.")
     inbox: int = option(256, "Messages of one connection that may wait for its handler before reading stops.")
@@ -31,9 +31,7 @@ class ServerSettings:
     max_fields: int = option(100, "Header fields of an HTTP request.")
     max_body: int = option(16 * 1024 * 1024, "Bytes of an HTTP request's body.")
     max_message: int = option(1024 * 1024, "Bytes of a WebSocket message, a TCP packet or a UDP datagram.")
-    origins: list[str] = field(
-        default_factory=list, metadata={"doc": "Origins that may open WebSockets besides the server's own host; * for any."}
-    )
+    origins: list[str] = option([], "Origins that may open WebSockets besides the server's own host; * for any.")
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import errno
-import os
 import socket
-import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from greenimi.errors import ConfigError, PortInUse
 from greenimi.servers.settings import ServerSettings
@@ -36,7 +35,7 @@ class Address:
                 if host.startswith("[") and host.endswith("]"):
                     return cls(socket.AF_INET6, host[1:-1], int(port))
                 if ":" not in host:
-                    return cls(socket.AF_INET, host or "0.0.0.0", int(port))
+                    return cls(socket.AF_INET, host or "0.0.0.0", int(port))  # noqa: S104 - that is what ":8000" says
         raise ConfigError(f"{text!r} is no address to listen on", hint="write HOST:PORT, [IPv6]:PORT or unix:PATH")
 
     def __str__(self) -> str:
@@ -84,7 +83,8 @@ def _bind(sock: socket.socket, address: Address) -> None:
         sock.bind(address.target)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise PortInUse(f"{address} is in use by another process", hint=f"stop it, or choose another address (who has it: ss -lntup | grep {address.port})") from None
+            hint = f"stop it, or choose another address (who has it: ss -lntup | grep {address.port})"
+            raise PortInUse(f"{address} is in use by another process", hint=hint) from None
         if error.errno == errno.EACCES:
             raise ConfigError(f"{address} may not be bound by this user", hint="ports below 1024 need a privilege") from None
         raise ConfigError(f"{address} cannot be bound: {error.strerror}") from None
@@ -98,16 +98,16 @@ def _ready(sock: socket.socket) -> socket.socket:
 
 def _remove_stale(path: str) -> None:
     """Remove a Unix socket that nobody listens on any more; leave everything else alone."""
-    try:
-        if not stat.S_ISSOCK(os.stat(path).st_mode):
-            raise ConfigError(f"{path} exists and is not a socket")
-    except FileNotFoundError:
+    file = Path(path)
+    if not file.exists():
         return
+    if not file.is_socket():
+        raise ConfigError(f"{path} exists and is not a socket")
     probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         probe.connect(path)
     except OSError:
-        os.unlink(path)
+        file.unlink()
     else:
         raise PortInUse(f"unix:{path} is in use by another process")
     finally:

@@ -77,7 +77,7 @@ class StreamConnection:
         "_data",
         "_drained",
         "_inbox",
-                "_number",
+        "_number",
         "_outbox",
         "_read_on",
         "_sock",

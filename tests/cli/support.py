@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -119,6 +120,16 @@ class Served:
 
     def until_written(self, text: str, times: int = 1) -> None:
         wait_until(lambda: self.output.count(text) >= times, PATIENCE)
+
+    def until_refused(self) -> None:
+        def refused() -> bool:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), PATIENCE).close()
+            except ConnectionRefusedError:
+                return True
+            return False
+
+        wait_until(refused, PATIENCE)
 
     def send(self, number: int) -> None:
         os.kill(self.process.pid, number)

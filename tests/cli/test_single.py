@@ -1,16 +1,12 @@
 from __future__ import annotations
 
-import os
 import signal
 import socket
-import threading
 
 import pytest
 
 from greenimi.cli.single import handed_over, inherited
-from tests.cli.support import PATIENCE, Project
-
-FIRST = {"text": "first"}
+from tests.cli.support import PATIENCE, Project, Served
 
 
 @pytest.mark.live
@@ -42,38 +38,42 @@ def down(event: WorkerStopped) -> None:
 
 
 SLOW = """
-from threading import Event
+import time
+from pathlib import Path
 from greenimi import get, http
-begun, go = Event(), Event()
+begun = []
 @http
 class Slow:
     @get("/hello")
-    def hello(self) -> bool:
-        return begun.is_set()
+    def hello(self) -> list[int]:
+        return begun
     @get("/slow")
-    def slow(self) -> str:
-        begun.set()
-        go.wait()
-        return "finished"
-    @get("/never")
-    def never(self) -> None:
-        begun.set()
-        Event().wait()
+    def slow(self) -> list[str]:
+        begun.append(1)
+        while not Path("go").exists():
+            time.sleep(0.01)
+        return ["finished"]
 """
+
+
+def ask_slowly(served: Served) -> socket.socket:
+    """A connection whose request is being handled."""
+    waiting = socket.create_connection(("127.0.0.1", served.port), PATIENCE)
+    waiting.sendall(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+    served.until([1])
+    return waiting
 
 
 @pytest.mark.live
 def test_messages_at_hand_are_finished(project: Project) -> None:
-    project.write("app.py", SLOW.replace("go.wait()", "go.wait(1)"))
+    project.write("app.py", SLOW)
     served = project.serve("--single")
-    served.until(False)
-    answers: list[object] = []
-    asking = threading.Thread(target=lambda: answers.append(served.ask("/slow")))
-    asking.start()
-    served.until(True)
-    served.send(signal.SIGTERM)
-    asking.join(PATIENCE)
-    assert answers == ["finished"]
+    served.until([])
+    with ask_slowly(served) as waiting:
+        served.send(signal.SIGTERM)
+        served.until_refused()
+        project.write("go", "")
+        assert waiting.recv(65536).endswith(b'["finished"]')
     assert served.wait() == 0
 
 
@@ -81,17 +81,11 @@ def test_messages_at_hand_are_finished(project: Project) -> None:
 def test_a_second_interrupt_ends_it_at_once(project: Project) -> None:
     project.write("app.py", SLOW)
     served = project.serve("--single")
-    served.until(False)
-    with socket.create_connection(("127.0.0.1", project.port)) as waiting:
-        waiting.sendall(b"GET /never HTTP/1.1\r\nHost: a\r\n\r\n")
-        served.until(True)
+    served.until([])
+    with ask_slowly(served):
         served.send(signal.SIGINT)
-        while waiting.fileno() >= 0 and served.process.poll() is None:
-            try:  # the door is closed: the first signal was heard
-                socket.create_connection(("127.0.0.1", project.port), PATIENCE).close()
-            except ConnectionRefusedError:
-                served.send(signal.SIGINT)
-                break
+        served.until_refused()
+        served.send(signal.SIGINT)
         assert served.wait() == -signal.SIGINT
 
 
@@ -129,14 +123,12 @@ def test_a_taken_address_is_one_message(project: Project) -> None:
     assert "is in use by another process\n  hint: " in done.stderr
 
 
-def test_sockets_go_from_one_process_to_the_next() -> None:
-    with socket.socket() as one, socket.socket(type=socket.SOCK_DGRAM) as two:
-        for sock in (one, two):
-            sock.bind(("127.0.0.1", 0))
-        text = handed_over({"web": [socket.socket(fileno=os.dup(one.fileno()))], "udp": [socket.socket(fileno=os.dup(two.fileno()))]})
-        assert inherited(None) is None
-        assert inherited("") == {}
-        assert [part.partition("=")[0] for part in text.split(",")] == ["web", "udp"]
+def test_sockets_go_by_name_and_descriptor() -> None:
+    with socket.socket() as one, socket.socket() as two:
+        text = handed_over({"web": [one], "udp": [two]})
+        assert text == f"web={one.fileno()},udp={two.fileno()}"
+    assert inherited(None) is None
+    assert inherited("") == {}
 
 
 def test_inherited_sockets_are_the_same_and_go_no_further() -> None:
