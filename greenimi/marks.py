@@ -344,6 +344,12 @@ def after_throwing(
 # -- commands and components ---------------------------------------------------------------------------------------
 
 
-def command(name: str = "", *, help: str = "") -> Callable[[F], F]:
+@overload
+def command(target: F, /) -> F: ...
+@overload
+def command(name: str = "", *, help: str = "") -> Callable[[F], F]: ...
+def command(name: Any = "", *, help: str = "") -> Any:
     """The function is a command of ``greenimi``: parameters become arguments and options, by their annotations and defaults."""
+    if callable(name):
+        return add_mark(name, "command", {"name": "", "help": help}, here(2))
     return marker("command", name=name, help=help)

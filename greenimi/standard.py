@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from greenimi import config, container, event, log, servers
+from greenimi.cli import commands
 from greenimi.container import aspect
 
 if TYPE_CHECKING:
@@ -19,3 +20,4 @@ def includeme(setup: Setup) -> None:
     setup.include(aspect)
     setup.include(log)
     setup.include(servers)
+    setup.include(commands)

@@ -93,7 +93,7 @@ def run(app: App, command: Command, arguments: Sequence[str], *, debug: bool = F
         except SystemExit as end:
             status = _status(end.code) if isinstance(end.code, int | None) else 1
             raise
-        except Exception as error:  # noqa: BLE001 - whatever the command raised is told to its user
+        except Exception as error:  # whatever the command raised is told to its user
             complain(_line(error, command), f"greenimi {command.name}")
             if debug:
                 traceback.print_exception(error)

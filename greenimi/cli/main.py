@@ -71,9 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> ArgumentParser:
-    parser = make_parser("greenimi", "Make, check and serve applications of greenimi.", _EXAMPLES)
+    parser = make_parser("greenimi", "Make, check and serve applications of greenimi.", _EXAMPLES, add_help=False)
     parser.usage = "greenimi [options] COMMAND [arguments]"
-    parser.add_help = False
+    parser.add_argument("-h", "--help", action="store_true", help="show this; behind a command, or before it: what that command takes")
     parser.add_argument("--conf", metavar="CONF", help=CONF_HELP)
     add_common(parser)
     parser.add_argument("--version", action="version", version=f"greenimi {greenimi.__version__}")
@@ -86,13 +86,15 @@ def _run(parser: ArgumentParser, argv: Sequence[str]) -> int:
     if not argv:
         say(_ORIENTATION.format(version=greenimi.__version__))
         return 0
-    if argv[0] in ("-h", "--help", "help"):
-        parser.epilog = f"{_listing()}\n\n{parser.epilog}"
-        say(parser.format_help().rstrip())
-        return 0
     options = parser.parse_args(argv)
     choose_environment(options)
     name, arguments = options.command, options.arguments
+    if options.help:
+        if name is None:
+            parser.epilog = f"{_listing(options)}\n\n{parser.epilog}"
+            say(parser.format_help().rstrip())
+            return 0
+        arguments = ["--help"]
     if name is None:
         raise UsageError("no command given; greenimi --help lists them")
     if name in BUILTIN:
@@ -129,18 +131,17 @@ def _suggest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]}?" if close else "; greenimi --help lists them"
 
 
-def _listing() -> str:
+def _listing(options: Namespace) -> str:
     """The commands with their sentences: ours, and the application's where there is one."""
     lines = ["commands:"]
     lines += [f"  {name:<14} {sentence}" for name, sentence in BUILTIN.items()]
-    options = Namespace(conf=None, sets=None)
     if conf_file(options).is_file():
         from greenimi.cli import commands
 
         lines += ["", f"commands of the application ({conf_file(options)}):"]
         try:
             app: App = committed(options)
-        except Exception as error:  # noqa: BLE001 - help must come, whatever is wrong with the application
+        except Exception as error:  # help must come, whatever is wrong with the application
             lines.append(f"  it cannot be read: {type(error).__name__}: {error}")
         else:
             found = commands.commands_of(app).values()

@@ -20,11 +20,13 @@ class UsageError(Exception):
     """The command was called in a wrong way: exit status 2."""
 
 
-def make_parser(prog: str, description: str, examples: str = "") -> ArgumentParser:
+def make_parser(prog: str, description: str, examples: str = "", *, add_help: bool = True) -> ArgumentParser:
     """A parser whose help ends with examples."""
     epilog = f"examples:\n{_indented(examples)}" if examples else None
     formatter = RawDescriptionHelpFormatter
-    return ArgumentParser(prog=prog, description=description, epilog=epilog, formatter_class=formatter, allow_abbrev=False)
+    return ArgumentParser(
+        prog=prog, description=description, epilog=epilog, formatter_class=formatter, allow_abbrev=False, add_help=add_help
+    )
 
 
 def _indented(text: str) -> str:

@@ -85,7 +85,17 @@ class Supervisor:
 
     def _start(self) -> None:
         # -B: bytecode knows its source by seconds and size, so a second change within a second would not be seen
-        command = [sys.executable, "-B", str(_MAIN), "serve", str(self._conf), "--single", "--sockets", handed_over(self._sockets), *self._argv]
+        command = [
+            sys.executable,
+            "-B",
+            str(_MAIN),
+            "serve",
+            str(self._conf),
+            "--single",
+            "--sockets",
+            handed_over(self._sockets),
+            *self._argv,
+        ]
         descriptors = [sock.fileno() for opened in self._sockets.values() for sock in opened]
         self._child = subprocess.Popen(command, pass_fds=descriptors)  # noqa: S603 - ourselves
 

@@ -17,6 +17,9 @@ from greenimi.config import Config
 from greenimi.servers.settings import ServerSettings, WorkerSettings
 from greenimi.servers.sockets import Address, open_sockets
 
+_ON_THE_WAY = 0.05
+"""Seconds for the bytes of a client that has just connected to arrive."""
+
 Sockets = dict[str, list[socket.socket]]
 
 
@@ -68,8 +71,10 @@ def _announce(config: Config, sockets: Mapping[str, Sequence[socket.socket]]) ->
 
 
 def _finish_messages(app: App) -> None:
+    """Let the messages at hand be finished, those too that are on their way on a connection which was accepted a moment ago."""
     handlers = app.doors.runtime.handlers
     until = time.monotonic() + app.config.settings("workers", WorkerSettings).graceful_timeout
+    green.sleep(_ON_THE_WAY)
     while (handlers.busy or handlers.waiting) and time.monotonic() < until:
         green.sleep(0.02)
 

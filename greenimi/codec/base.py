@@ -41,6 +41,10 @@ class Codec(ABC):
     def send(self, reply: Any) -> None:
         """Queue one encoded reply."""
 
+    def send_raw(self, raw: bytes | str) -> None:
+        """Queue a payload as it is: where the protocol tells text from binary, str is text and bytes are binary."""
+        self.send(raw)
+
     @abstractmethod
     def fail(self, error: ProtocolError) -> None:
         """Queue the protocol's answer to a broken peer and set ``closing``."""

@@ -289,6 +289,9 @@ class WebSocketCodec(Codec):
             opcode = TEXT if self.text_default or isinstance(reply, str) else BINARY
         self.out.append(self._frame(reply, opcode))
 
+    def send_raw(self, raw: bytes | str) -> None:
+        self.send(raw, TEXT if isinstance(raw, str) else BINARY)
+
     def send_framed(self, framed: bytes) -> None:
         """Queue what ``frame`` made, for many connections at once.  Dropped after our Close frame."""
         if not self._said_goodbye:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from types import new_class
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 from greenimi.container.binding import Binding, Made
 from greenimi.container.inject import Need, constructor_of, convert, evaluate, needs_of, shown
@@ -19,6 +19,7 @@ from greenimi.marks import ATTRIBUTE, Mark, Where
 if TYPE_CHECKING:
     from greenimi.container.setup import Setup
 
+T = TypeVar("T")
 Weaver = Callable[[type, "Definition"], type]
 """Makes the class that is instantiated from the bean's class: the same, or a subclass of it."""
 
@@ -149,6 +150,15 @@ def mix_in(cls: type, where: Where, parts: list[tuple[type, Where]]) -> type:
 
 
 # -- making --------------------------------------------------------------------------------------------------------
+
+
+def make_for(container: Container, cls: type[T]) -> T:
+    """A fresh ``cls``, bean or not, injected from this very container: what a server makes of a class that is not its own bean."""
+    found = container.candidates(cls)
+    known = found[0] if found else None
+    definition = known.definition if isinstance(known, BeanBinding) else Definition(cls)
+    made: T = BeanBinding(container, definition).make()[0]
+    return made
 
 
 class BeanBinding(Binding):

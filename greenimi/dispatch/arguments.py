@@ -8,6 +8,7 @@ called ``payload`` takes the whole decoded payload. Values are converted strictl
 from __future__ import annotations
 
 import inspect
+import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ _FRAMEWORK: dict[Any, Getter] = {
     Scope: lambda message: scope(),
     Container: lambda message: scope().container,
 }
+_COLLECTIONS = (list, tuple, set, frozenset)
 _HTTP_ONLY = (Request, Headers, Body)
 
 
@@ -186,10 +188,23 @@ def _from_field(name: str, annotation: Any, default: Any) -> Getter:
     return get
 
 
+def _takes_many(annotation: Any) -> bool:
+    """Whether a value that may be sent several times is wanted as a collection."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return any(_takes_many(each) for each in typing.get_args(annotation))
+    return annotation in _COLLECTIONS or typing.get_origin(annotation) in _COLLECTIONS
+
+
+def _as_sent(value: Any, many: bool) -> Any:
+    """A form field as its parameter wants it: all its values, or the last."""
+    values = value if isinstance(value, list) else [value]
+    return values if many else values[-1]
+
+
 def _from_request(name: str, annotation: Any, default: Any) -> Getter:
     lenient = _converter(name, annotation, text=True)
     strict = _converter(name, annotation, text=False)
-    many = typing.get_origin(annotation) in (list, tuple, set, frozenset)
+    many = _takes_many(annotation)
 
     def get(request: Request) -> Any:
         if request.query_string:
@@ -199,7 +214,7 @@ def _from_request(name: str, annotation: Any, default: Any) -> Getter:
         if request.stream is not None or request.raw or request.data is not None:
             body = payload_of(request)
             if isinstance(body, Mapping) and name in body:
-                return (lenient if request.form else strict)(body[name])
+                return lenient(_as_sent(body[name], many)) if request.form else strict(body[name])
         return _missing(name, default)
 
     return get

@@ -7,8 +7,9 @@ equals the order of declaration decides.  A path that exists under another metho
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -27,14 +28,17 @@ _CONVERTERS: dict[str, tuple[str, Callable[[str], Any] | None]] = {
 }
 
 
+Converter = Callable[[str], Any] | None
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """One piece of a template between slashes."""
 
     literal: str | None
     names: tuple[str, ...] = ()
-    pattern: re.Pattern[str] | None = None  # None with one name: any non-empty text
-    converters: tuple[Callable[[str], Any] | None, ...] = ()
+    pattern: re.Pattern[str] | None = None  # its groups are called _0, _1, ...; None with one name: any non-empty text
+    converters: tuple[Converter, ...] = ()
     rest: bool = False  # takes all the remaining segments
 
     @property
@@ -42,7 +46,7 @@ class Segment:
         """Equal for two segments that match the same texts, whatever their placeholders are called."""
         if self.literal is not None:
             return self.literal
-        return "{rest}" if self.rest else "{" + (re.sub(r"\?P<\w+>", "", self.pattern.pattern) if self.pattern else "") + "}"
+        return "{rest}" if self.rest else "{" + (self.pattern.pattern if self.pattern else "") + "}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,10 @@ class Template:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(name for segment in self.segments for name in segment.names)
+
+    @property
+    def converters(self) -> tuple[Converter, ...]:
+        return tuple(converter for segment in self.segments for converter in segment.converters)
 
     @property
     def shape(self) -> str:
@@ -98,20 +106,20 @@ def _segment(template: str, text: str, *, last: bool) -> Segment:
     names, converters, pattern = [], [], ""
     position = 0
     plain = rest = False
-    for match in found:
+    for number, match in enumerate(found):
         rule = match["rule"] or "str"
         expression, converter = _CONVERTERS.get(rule, (rule, None))
         try:
             re.compile(expression)
         except re.error as error:
             raise StartError(f"the path {template!r}: {rule!r} is neither a type nor a regular expression ({error})") from None
-        pattern += re.escape(text[position : match.start()]) + f"(?P<{match['name']}>{expression})"
+        pattern += _literal(template, text[position : match.start()]) + f"(?P<_{number}>{expression})"
         position = match.end()
         names.append(match["name"])
         converters.append(converter)
         plain = rule == "str"
         rest = rest or rule == "path"
-    pattern += re.escape(text[position:])
+    pattern += _literal(template, text[position:])
     whole = len(found) == 1 and found[0].group() == text
     if rest and not (last and whole):
         raise StartError(f"the path {template!r}: {{name:path}} must be the last segment, alone")
@@ -119,84 +127,113 @@ def _segment(template: str, text: str, *, last: bool) -> Segment:
     return Segment(None, tuple(names), compiled, tuple(converters), rest)
 
 
+def _literal(template: str, text: str) -> str:
+    """The text between placeholders, for a pattern."""
+    if "{" in text or "}" in text:
+        hint = "write {name}, {name:int} or {name:[a-z]+}"
+        raise StartError(f"the path {template!r} has an unreadable placeholder in {text!r}", hint=hint)
+    return re.escape(text)
+
+
 class _Node(Generic[R]):
-    """One place in the tree."""
+    """One place in the tree.  ``leaf`` has, by method, the route and the names and converters of its placeholders."""
 
     __slots__ = ("leaf", "literals", "patterns", "plain", "rest")
 
     def __init__(self) -> None:
         self.literals: dict[str, _Node[R]] = {}
-        self.patterns: list[tuple[Segment, _Node[R]]] = []
-        self.plain: list[tuple[Segment, _Node[R]]] = []
-        self.rest: list[tuple[Segment, _Node[R]]] = []
-        self.leaf: dict[str, R] = {}
+        self.patterns: list[tuple[re.Pattern[str], int, _Node[R]]] = []
+        self.plain: _Node[R] | None = None
+        self.rest: _Node[R] | None = None
+        self.leaf: dict[str, tuple[R, tuple[tuple[str, Converter], ...]]] = {}
 
 
-_NO_PARAMS: dict[str, Any] = {}
+_NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
 
 
 class PathRouter(Generic[R]):
-    """Finds ``(leaf, params)`` for a path: ``leaf`` maps a method to its route.  Filled at start, read-only afterwards."""
+    """Finds the route of a method and a path.  Filled at start, read-only afterwards."""
 
     __slots__ = ("_root", "_static")
 
     def __init__(self) -> None:
         self._root: _Node[R] = _Node()
-        self._static: dict[str, tuple[dict[str, R], dict[str, Any]]] = {}
+        self._static: dict[tuple[str, str], R] = {}
 
     def add(self, template: Template, method: str, route: R) -> None:
         node = self._root
         for segment in template.segments:
             node = self._child(node, segment)
-        node.leaf[method] = route
+        node.leaf[method] = (route, tuple(zip(template.names, template.converters, strict=True)))
         if not template.names:
-            self._static[template.text] = (node.leaf, _NO_PARAMS)
+            self._static[method, template.text] = route
 
     @staticmethod
     def _child(node: _Node[R], segment: Segment) -> _Node[R]:
         if segment.literal is not None:
             return node.literals.setdefault(segment.literal, _Node())
-        kind = node.rest if segment.rest else node.patterns if segment.pattern else node.plain
-        for known, child in kind:
-            if known.names == segment.names and known.shape == segment.shape:
+        if segment.rest:
+            node.rest = node.rest or _Node()
+            return node.rest
+        if segment.pattern is None:
+            node.plain = node.plain or _Node()
+            return node.plain
+        for pattern, _, child in node.patterns:
+            if pattern.pattern == segment.pattern.pattern:
                 return child
         child = _Node()
-        kind.append((segment, child))
+        node.patterns.append((segment.pattern, len(segment.names), child))
         return child
 
-    def find(self, path: str) -> tuple[dict[str, R], dict[str, Any]] | None:
-        """The routes of a path by method, and its placeholders' values; None when no template matches."""
-        found = self._static.get(path)
-        if found is not None:
-            return found
-        params: dict[str, Any] = {}
-        leaf = self._walk(self._root, path.split("/"), 1, params)
-        return None if leaf is None else (leaf, params)
+    def find(self, method: str, path: str) -> tuple[R, Mapping[str, Any]] | None:
+        """The route and its placeholders' values; None when no template matches, or none has this method."""
+        route = self._static.get((method, path))
+        if route is not None:
+            return route, _NO_PARAMS
+        values: list[str] = []
+        node = self._walk(self._root, path.split("/"), 1, method, values)
+        if node is None:
+            return None
+        route, placeholders = node.leaf[method]
+        params = {}
+        for (name, convert), value in zip(placeholders, values, strict=True):
+            params[name] = value if convert is None else convert(value)
+        return route, params
 
-    def _walk(self, node: _Node[R], parts: list[str], at: int, params: dict[str, Any]) -> dict[str, R] | None:
+    def _walk(self, node: _Node[R], parts: list[str], at: int, method: str, values: list[str]) -> _Node[R] | None:
+        """The node where the path ends and that has the method; ``values`` gets the texts of the placeholders on the way."""
         if at == len(parts):
-            return node.leaf or None
+            return node if method in node.leaf else None
         part = parts[at]
+        mark = len(values)
         child = node.literals.get(part)
-        if child is not None:
-            leaf = self._walk(child, parts, at + 1, params)
-            if leaf is not None:
-                return leaf
-        for segment, child in node.patterns:
-            match = segment.pattern.fullmatch(part)  # type: ignore[union-attr]  # this list holds those with a pattern
+        if child is not None and (end := self._walk(child, parts, at + 1, method, values)) is not None:
+            return end
+        for pattern, groups, child in node.patterns:
+            match = pattern.fullmatch(part)
             if match is not None:
-                leaf = self._walk(child, parts, at + 1, params)
-                if leaf is not None:
-                    for name, convert in zip(segment.names, segment.converters, strict=True):
-                        params[name] = convert(match[name]) if convert else match[name]
-                    return leaf
-        if part:
-            for segment, child in node.plain:
-                leaf = self._walk(child, parts, at + 1, params)
-                if leaf is not None:
-                    params[segment.names[0]] = part
-                    return leaf
-        for segment, child in node.rest:
-            params[segment.names[0]] = "/".join(parts[at:])
-            return child.leaf
+                values += [match[f"_{number}"] for number in range(groups)]
+                if (end := self._walk(child, parts, at + 1, method, values)) is not None:
+                    return end
+                del values[mark:]
+        if part and node.plain is not None:
+            values.append(part)
+            if (end := self._walk(node.plain, parts, at + 1, method, values)) is not None:
+                return end
+            del values[mark:]
+        if node.rest is not None and method in node.rest.leaf:
+            values.append("/".join(parts[at:]))
+            return node.rest
         return None
+
+    def methods(self, path: str) -> set[str]:
+        """Every method that some template has for this path.  Empty: there is nothing at the path."""
+        return {method for method in self._all_methods(self._root) if self.find(method, path) is not None}
+
+    def _all_methods(self, node: _Node[R]) -> set[str]:
+        found = set(node.leaf)
+        children = [*node.literals.values(), *(child for _, _, child in node.patterns), node.plain, node.rest]
+        for child in children:
+            if child is not None:
+                found |= self._all_methods(child)
+        return found

@@ -81,34 +81,39 @@ class HttpPipeline:
             return self._failed(error, request)
 
     def _route(self, request: Request) -> Any:
-        found = self._find(request.path)
+        found = self._find(WEBSOCKET if request.upgrade else request.method, request.path)
         if found is None:
-            return self._not_found(request)
-        leaf, request.params = found
-        call = leaf.get(WEBSOCKET if request.upgrade else request.method)
-        if call is None:
-            call = self._other_method(request, leaf)
+            found = self._other_method(request)
+            if found is None:
+                return self._not_found(request)
+        call, request.params = found
         return call(request)
+
+    def _other_method(self, request: Request) -> tuple[Proceed, Mapping[str, Any]] | None:
+        """HEAD is answered by GET, OPTIONS by the list of methods, a request for another protocol as if it were none.
+
+        None when there is nothing at the path; MethodNotAllowed when there is, under other methods.
+        """
+        method, path = request.method, request.path
+        found = self._find(method, path) if request.upgrade else None  # RFC 9110 section 7.8 lets us ignore an upgrade
+        if found is None and method == "HEAD":
+            found = self._find("GET", path)
+        if found is not None:
+            return found
+        known = self._router.methods(path)
+        if not known:
+            return None
+        allowed = sorted((known - {WEBSOCKET}) | ({"HEAD"} if "GET" in known else set()) | {"OPTIONS"})
+        if method == "OPTIONS":
+            return (lambda request: Response(b"", 204, "", [("Allow", ", ".join(allowed))])), {}
+        if WEBSOCKET in known and method == "GET":
+            raise Refusal("this is a WebSocket", status=426, headers=[("Upgrade", "websocket"), ("Connection", "Upgrade")])
+        raise MethodNotAllowed(f"{method} is not allowed at {path[:200]}", allowed)
 
     def _not_found(self, request: Request) -> Any:
         if self._missing is not None:
             return self._missing(request)
-        raise NotFound(f"nothing at {request.path}")
-
-    def _other_method(self, request: Request, leaf: Mapping[str, Proceed]) -> Proceed:
-        """HEAD is answered by GET, OPTIONS by the list of methods, a request for another protocol as if it were none."""
-        method = request.method
-        call = leaf.get(method)  # an upgrade we do not offer: RFC 9110 section 7.8 lets us ignore it
-        if call is None and method == "HEAD":
-            call = leaf.get("GET")
-        if call is not None:
-            return call
-        allowed = sorted({name for name in leaf if name != WEBSOCKET} | ({"HEAD"} if "GET" in leaf else set()) | {"OPTIONS"})
-        if method == "OPTIONS":
-            return lambda request: Response(b"", 204, "", [("Allow", ", ".join(allowed))])
-        if WEBSOCKET in leaf and method == "GET":
-            raise Refusal("this is a WebSocket", status=426, headers=[("Upgrade", "websocket"), ("Connection", "Upgrade")])
-        raise MethodNotAllowed(f"{method} is not allowed at {request.path}", allowed)
+        raise NotFound(f"nothing at {request.path[:200]}")
 
     def _failed(self, error: Exception, request: Request) -> Response:
         try:
@@ -122,7 +127,7 @@ class HttpPipeline:
 
 
 class MessagePipeline:
-    """For WebSocket, TCP and UDP.  ``handle(message)`` gives the encoded reply, or None for silence; it never raises an Exception.
+    """For WebSocket, TCP and UDP.  ``handle(message)`` gives the encoded reply, a Reply as it is, or None; it never raises an Exception.
 
     A message with an id (the name of the field is the server's) is always answered, by ``{"id": ..., "result": ...}`` or
     ``{"id": ..., "error": ...}``.  Without an id the plain result is sent, None sends nothing, and an error is sent as
@@ -178,7 +183,7 @@ class MessagePipeline:
             raise NotFound("no handler takes this message")
         return call(message)
 
-    def handle(self, message: Message) -> bytes | str | None:
+    def handle(self, message: Message) -> bytes | Reply | None:
         number = None
         try:
             data = message.data = self._decode(message.raw)
@@ -190,12 +195,12 @@ class MessagePipeline:
             elif value is None:
                 return None
             elif type(value) is Reply:
-                return value.raw
+                return value
             return self._encode(value)
         except Exception as error:
             return self._failed(error, message, number)
 
-    def _failed(self, error: Exception, message: Message, number: Any) -> bytes | str | None:
+    def _failed(self, error: Exception, message: Message, number: Any) -> bytes | Reply | None:
         try:
             answer = ask_handlers(self._error_handlers, error, message)
             if answer is not None:

@@ -82,9 +82,9 @@ def add_controller(setup: Setup, owner: type | None, name: str, target: Any, mar
     kind = mark.options["kind"]
     if not isinstance(target, type):
         raise StartError(f"{mark.where}: @{kind} goes on a class, not on {target!r}")
-    if not marks_of(target, "bean"):
-        setup.add_bean(target, server=mark.options["server"], where=mark.where)
     servers = _servers_for(setup, kind, target, mark)
+    if servers and not marks_of(target, "bean"):  # one object a server, made of what that server's container holds
+        setup.add_bean(target, server=tuple(facts.name for facts in servers), where=mark.where)
     path = mark.options["path"]
     handlers = 0
     for function_name, function in _methods(target):

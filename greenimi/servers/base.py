@@ -40,6 +40,7 @@ class StreamHost:
         self.high_water = settings.high_water
         self._acceptors: list[Acceptor] = []
         self._count = 0
+        self._refused = 0  # connections over the limit, since the last second
 
     @property
     def node(self) -> str:
@@ -74,17 +75,22 @@ class StreamHost:
         self._acceptors.clear()
 
     def stop(self) -> None:
-        """Close every connection with its protocol's goodbye (WebSocket 1001)."""
+        """Say goodbye to every connection in its protocol's way (WebSocket 1001)."""
         self.drain()
         if self.sweep in self.runtime.each_second:
             self.runtime.each_second.remove(self.sweep)
         for connection in list(self.connections):
             connection.close(1001, "the server stops")
 
+    def shut(self) -> None:
+        """Close what is still open, answered or not."""
+        for connection in list(self.connections):
+            connection.shut()
+
     # -- connections -----------------------------------------------------------------------------------------------
     def accepted(self, sock: Any, address: Any) -> None:
         if len(self.connections) >= self.settings.connections:
-            log.warning("server %s: %d connections, no more are accepted", self.name, len(self.connections))
+            self._refused += 1
             sock.close()
             return
         self.connections.add(StreamConnection(self, sock, address, self.new_codec(), self.new_endpoint()))
@@ -95,9 +101,12 @@ class StreamHost:
     def sweep(self, now: float) -> None:
         """Close what has been idle past its deadline."""
         self.deadline = now + self.idle
+        if self._refused:
+            log.warning("server %s: %d connections were refused, %d is the limit", self.name, self._refused, self.settings.connections)
+            self._refused = 0
         late = [connection for connection in self.connections if connection.deadline < now]
         for connection in late:
-            connection.expire(now)
+            connection.expire()
 
 
 class Acceptor(StreamServer):

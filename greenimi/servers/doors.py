@@ -25,6 +25,9 @@ from greenimi.servers.websocket import WebSocketDoor
 
 log = logging.getLogger("greenimi.servers")
 
+_LAST_WORDS = 1.0
+"""Seconds that the ``closed`` handlers of the last connections may take."""
+
 Server = HttpServer | TcpServer | UdpServer
 Sockets = Mapping[str, Sequence[socket.socket]]
 
@@ -89,6 +92,9 @@ class Doors:
         for server in self.servers.values():
             server.stop()
         self.runtime.flush_now()
+        for server in self.servers.values():
+            server.shut()
+        self.runtime.finish(_LAST_WORDS)
         self.runtime.stop()
 
     # -- building --------------------------------------------------------------------------------------------------

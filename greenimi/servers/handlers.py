@@ -60,21 +60,23 @@ class HandlerPool:
 
     def start(self, job: Job, argument: Any) -> None:
         idle = self._idle
-        if idle:
-            idle.pop().switch(job, argument)
-        elif self.size < self.limit:
+        if not idle:
+            if self.size >= self.limit:
+                self._waiting.append((job, argument))
+                return
             self.size += 1
-            greenlet(self._loop, get_hub()).switch(job, argument)
-        else:
-            self._waiting.append((job, argument))
+            greenlet(self._loop, get_hub()).switch()  # it comes back as an idle one
+        idle.pop().switch(job, argument)
 
-    def _loop(self, job: Job, argument: Any) -> None:
+    def _loop(self) -> None:
         me = getcurrent()
         idle = self._idle
         waiting = self._waiting
         keep = self._keep
         wait = get_hub().switch
         try:
+            idle.append(me)
+            job, argument = wait()
             while True:
                 job(argument)
                 if waiting:
@@ -82,6 +84,7 @@ class HandlerPool:
                     continue
                 if len(idle) >= keep:
                     return
+                job = argument = None  # an idle greenlet keeps nothing alive
                 idle.append(me)
                 if self._when_free:
                     self._free()
@@ -105,5 +108,8 @@ class HandlerPool:
             self.start(*self._waiting.popleft())
 
     def close(self) -> None:
-        """Let the idle greenlets end: without a reference they are ended by Python."""
+        """End the idle greenlets, at the end of this turn of the loop."""
+        loop = get_hub().loop
+        for parked in self._idle:
+            loop.run_callback(parked.throw, GreenletExit)
         self._idle.clear()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from contextlib import suppress
 from contextvars import Context
+from itertools import chain
 from typing import Any
 
 from greenimi.codec.base import Codec
@@ -96,11 +96,15 @@ class HttpEndpoint:
     def _send_parts(self, request: Request, response: Response, codec: Http1Codec) -> None:
         """A body that is made while it is sent: at most the high-water mark ahead of the client."""
         connection: StreamConnection = request.connection  # type: ignore[assignment]
-        parts: Iterable[bytes | str] = response.body  # type: ignore[assignment]
+        body: Any = response.body  # an iterable: bytes and text went another way
+        parts = iter(body)
         try:
+            first: bytes | str = b""
+            if request.method != "HEAD":
+                first = next(parts, b"")  # an error before the first part can still be answered as one
             if codec.begin(request, response):
                 try:
-                    for part in parts:
+                    for part in chain((first,), parts):
                         codec.part(part.encode() if isinstance(part, str) else part)
                         connection.wait_drained()
                 except ConnectionClosed:
@@ -122,5 +126,5 @@ class HttpEndpoint:
 
     def closed(self, connection: StreamConnection) -> None: ...
 
-    def encode(self, connection: StreamConnection, data: Any) -> Any:
+    def send(self, connection: StreamConnection, data: Any) -> None:
         raise TypeError("an HTTP connection has no messages of its own accord")

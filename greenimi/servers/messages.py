@@ -23,7 +23,7 @@ class MessageEndpoint:
     def __init__(self, container: Container, pipeline: MessagePipeline) -> None:
         self._container = container
         self.pipeline = pipeline
-        self._send = pipeline.payload.encode
+        self._encode = pipeline.payload.encode
 
     @property
     def has_opened(self) -> bool:
@@ -42,7 +42,10 @@ class MessageEndpoint:
         message.params = connection.params
         raw = Context().run(enter, Scope(self._container, connection, message), self.pipeline.handle, message)
         if raw is not None:
-            connection.codec.send(raw)
+            if type(raw) is Reply:
+                connection.codec.send_raw(raw.raw)
+            else:
+                connection.codec.send(raw)
 
     def opened(self, connection: StreamConnection, message: Message) -> None:
         """Run the ``opened`` handlers; an error closes the connection before any message is handled."""
@@ -58,5 +61,8 @@ class MessageEndpoint:
         message.params = connection.params
         Context().run(enter, Scope(self._container, connection, message), self.pipeline.closed, message)
 
-    def encode(self, connection: StreamConnection, data: Any) -> Any:
-        return data.raw if type(data) is Reply else self._send(data)
+    def send(self, connection: StreamConnection, data: Any) -> None:
+        if type(data) is Reply:
+            connection.codec.send_raw(data.raw)
+        else:
+            connection.codec.send(self._encode(data))

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import gevent
 from gevent import get_hub
 
 from greenimi.codec.heads import ResponseHeads
@@ -43,6 +44,16 @@ class Runtime:
             self._timer = None
         self.handlers.close()
 
+    def finish(self, seconds: float) -> bool:
+        """Wait until no message is being handled, at most ``seconds``; True when none is."""
+        until = time.monotonic() + seconds
+        gevent.sleep(0)
+        while self.handlers.busy or self.handlers.waiting:
+            if time.monotonic() > until:
+                return False
+            gevent.sleep(0.01)
+        return True
+
     def _tick(self) -> None:
         self.now = now = time.monotonic()
         self.heads.tick(time.time())
@@ -66,4 +77,9 @@ class Runtime:
         waiting, self._unflushed = self._unflushed, []
         for connection in waiting:
             if connection.waits_for_flush:
-                connection.flush()
+                try:
+                    connection.flush()
+                    connection.check_outbox()
+                except Exception:
+                    log.exception("%r cannot be served any more", connection)
+                    connection.shut()

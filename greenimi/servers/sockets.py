@@ -31,7 +31,7 @@ class Address:
                 return cls(socket.AF_UNIX, path)
         else:
             host, colon, port = text.rpartition(":")
-            if colon and port.isdigit() and int(port) < 65536:
+            if colon and port.isascii() and port.isdigit() and int(port) < 65536:
                 if host.startswith("[") and host.endswith("]"):
                     return cls(socket.AF_INET6, host[1:-1], int(port))
                 if ":" not in host:

@@ -29,6 +29,7 @@ log = logging.getLogger("greenimi.servers")
 _READ = 65536
 _LINGER = 2  # seconds to read away what a refused peer still sends, so that it can read why
 _LINGER_BYTES = 1 << 20
+_PUSHES = 16  # messages queued by one turn before they are sent
 _NO_PARAMS: Mapping[str, Any] = {}
 _OPEN, _LINGERING, _CLOSED = range(3)
 
@@ -50,8 +51,8 @@ class Endpoint(Protocol):
 
     def closed(self, connection: StreamConnection) -> None: ...
 
-    def encode(self, connection: StreamConnection, data: Any) -> Any:
-        """What ``codec.send`` takes, from what ``connection.send`` was given."""
+    def send(self, connection: StreamConnection, data: Any) -> None:
+        """Encode what ``connection.send`` was given and queue it in the connection's codec."""
 
 
 class _Note:
@@ -77,8 +78,10 @@ class StreamConnection:
         "_data",
         "_drained",
         "_inbox",
+        "_leaving",
         "_number",
         "_outbox",
+        "_pushed",
         "_read_on",
         "_sock",
         "_state",
@@ -108,9 +111,11 @@ class StreamConnection:
         self._state = _OPEN
         self._inbox: list[Any] = []
         self._busy = False
+        self._leaving = False  # we said goodbye and wait for the peer's
         self.waits_for_flush = False  # a flush at the end of this turn is on its way
         self._told = False  # the endpoint's `opened` ran, or is going to
         self._outbox: bytearray | None = None  # what the socket did not take
+        self._pushed = False  # something in it was not an answer
         self._drained: Event | None = None
         self._unread = _LINGER_BYTES
         self._writer: Any = None
@@ -133,25 +138,24 @@ class StreamConnection:
 
     @property
     def is_open(self) -> bool:
-        return self._state == _OPEN and not self.codec.closing
+        return self._state == _OPEN and not self._leaving and not self.codec.closing
 
     def send(self, data: Any) -> bool:
         if not self.is_open:
             return False
-        self.codec.send(self.endpoint.encode(self, data))
-        self.flush_later()
-        return self._state == _OPEN
-
-    def send_raw(self, raw: Any) -> bool:
-        """Like ``send`` for a payload that is encoded already."""
-        if not self.is_open:
-            return False
-        self.codec.send(raw)
-        self.flush_later()
+        self.endpoint.send(self, data)
+        self._pushed = True
+        if len(self.codec.out) < _PUSHES:
+            self.flush_later()
+        else:  # the sender lets nobody else run
+            self.flush()
+            self.check_outbox()
         return self._state == _OPEN
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        if self._state == _OPEN:
+        if self._state == _OPEN and not self._leaving:
+            self._leaving = True
+            self.deadline = self.server.runtime.now + _LINGER
             self.codec.close(code, reason)
             self.flush_later()
 
@@ -170,10 +174,11 @@ class StreamConnection:
             self._linger_read(data)
             return
         server = self.server
-        self.deadline = server.deadline
+        if not self._leaving:
+            self.deadline = server.deadline
         codec = self.codec
         messages = codec.receive(data)
-        if messages:
+        if messages and not self._leaving:
             self._inbox += messages
             if not self._busy:
                 self._busy = True
@@ -186,7 +191,7 @@ class StreamConnection:
             self._pause()
         if self._drained is not None:
             self._drained.set()  # a handler waits for more of a body
-        if codec.ended:
+        if codec.ended and self._state == _OPEN:
             self._last_read(left=not data)
         if codec.out:
             self.flush()
@@ -226,8 +231,8 @@ class StreamConnection:
             self._last_read(left=False)
 
     def refuse(self, code: int, reason: str) -> None:
-        """Close without handling what is waiting."""
-        self._inbox.clear()
+        """Close without handling the messages that wait."""
+        self._inbox[:] = [item for item in self._inbox if type(item) is _Note]
         self.close(code, reason)
 
     def _start_later(self) -> None:
@@ -253,14 +258,14 @@ class StreamConnection:
         self.codec.closing = True
         self.flush()
         if self._outbox is None:
-            self._shut()
+            self.shut()
 
     # -- handling: in a pooled greenlet --------------------------------------------------------------------------
     def _work(self) -> None:
         inbox = self._inbox
         codec = self.codec
         try:
-            while inbox:
+            while inbox and (self._outbox is None or len(self._outbox) <= self.server.high_water):
                 message = inbox.pop(0)
                 if type(message) is _Note:
                     self._take_note(message)
@@ -274,7 +279,7 @@ class StreamConnection:
         finally:
             self._busy = False
             if self._state == _OPEN:
-                if inbox:  # this handler was killed; the messages behind it are not lost
+                if inbox and self._outbox is None:  # this handler was killed; the messages behind it are not lost
                     self._busy = True
                     self._start_later()
                 elif codec.out or codec.closing:
@@ -336,11 +341,7 @@ class StreamConnection:
         codec = self.codec
         data = codec.outgoing() if codec.out else b""
         if self._outbox is not None:
-            if data:
-                self._outbox += data
-                if len(self._outbox) > self.server.outbox_limit:
-                    log.warning("%r reads too slowly: over %d bytes wait for it, closed", self, self.server.outbox_limit)
-                    self._shut()
+            self._outbox += data
             return
         if data:
             try:
@@ -348,7 +349,7 @@ class StreamConnection:
             except BlockingIOError:
                 sent = 0
             except OSError:
-                self._shut()
+                self.shut()
                 return
             if sent < len(data):
                 self._outbox = bytearray(data[sent:])
@@ -359,6 +360,12 @@ class StreamConnection:
         if codec.closing and not self._busy:
             self._linger()
 
+    def check_outbox(self) -> None:
+        """Close the connection when too much was pushed to it that its peer does not read.  Answers wait, they are made on demand."""
+        if self._pushed and self._outbox is not None and len(self._outbox) > self.server.outbox_limit:
+            log.warning("%r reads too slowly: over %d bytes wait for it, closed", self, self.server.outbox_limit)
+            self.shut()
+
     def _writable(self) -> None:
         outbox = self._outbox
         assert outbox is not None
@@ -367,28 +374,31 @@ class StreamConnection:
         except BlockingIOError:
             return
         except OSError:
-            self._shut()
+            self.shut()
             return
         del outbox[:sent]
-        if self._drained is not None and len(outbox) <= self.server.high_water:
-            self._drained.set()
+        if not self._leaving:
+            self.deadline = self.server.deadline
+        if len(outbox) <= self.server.high_water:
+            if self._drained is not None:
+                self._drained.set()
+            if self._inbox and not self._busy:  # handling had stopped because the answers were not read
+                self._busy = True
+                self._start_later()
         if not outbox:
             self._outbox = None
+            self._pushed = False
             self._writer.stop()
             self.flush()
 
-    def expire(self, now: float) -> None:
+    def expire(self) -> None:
         """Called by the sweep when the deadline passed: close what is idle, leave what works."""
         if self._busy:
             self.deadline = self.server.deadline
-        elif self._state == _LINGERING:
-            self._shut()
+        elif self._leaving or self.codec.closing or self._state == _LINGERING:
+            self.shut()
         else:
-            self.deadline = now + _LINGER  # the goodbye may not be answered
-            if self.codec.closing:
-                self._shut()
-            else:
-                self.close(1001, "idle")
+            self.close(1001, "idle")
 
     # -- the end -------------------------------------------------------------------------------------------------
     def _linger(self) -> None:
@@ -399,16 +409,16 @@ class StreamConnection:
         try:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError:
-            self._shut()
+            self.shut()
             return
         self._resume()
 
     def _linger_read(self, data: bytes) -> None:
         self._unread -= len(data)
         if not data or self._unread < 0:
-            self._shut()
+            self.shut()
 
-    def _shut(self) -> None:
+    def shut(self) -> None:
         """Give the socket back.  Idempotent; safe in the hub and in a handler."""
         if self._state == _CLOSED:
             return

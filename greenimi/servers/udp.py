@@ -82,12 +82,17 @@ class UdpServer:
             reader.start()
 
     def drain(self) -> None:
+        """Read no more; the socket stays open for the answers of what was read."""
+        for reader in self._readers:
+            reader.stop_accepting()
+
+    def stop(self) -> None:
         for reader in self._readers:
             reader.close()
         self._readers.clear()
 
-    def stop(self) -> None:
-        self.drain()
+    def shut(self) -> None:
+        """Nothing is open."""
 
     def received(self, item: tuple[bytes, Any]) -> None:
         message = self._codec.receive(item[0])
@@ -97,9 +102,9 @@ class UdpServer:
             return
         peer = UdpPeer(self, address)
         message.connection = peer  # type: ignore[union-attr]
-        raw = Context().run(enter, Scope(self.container, peer, message), self.pipeline.handle, message)  # type: ignore[arg-type]
-        if raw is not None:
-            self.send(raw, address)
+        found = Context().run(enter, Scope(self.container, peer, message), self.pipeline.handle, message)  # type: ignore[arg-type]
+        if found is not None:
+            self.send(found.raw if type(found) is Reply else found, address)
 
     def send(self, raw: bytes | str, address: Any) -> bool:
         try:

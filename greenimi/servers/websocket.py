@@ -36,7 +36,11 @@ class WebSocketDoor:
         origin = request.headers.get("origin")
         if origin is None or "*" in self._origins or origin in self._origins:
             return
-        if urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower():
+        try:
+            site = urlsplit(origin).netloc.lower()
+        except ValueError:
+            site = ""
+        if site != request.headers.get("host", "").lower():
             raise Refused(f"the origin {origin[:100]} may not open WebSockets here")
 
     def _switch(self, request: Request, response: Any, connection: StreamConnection) -> None:

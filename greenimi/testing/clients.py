@@ -1,14 +1,15 @@
 """Clients for every door of an application, in blocking style.
 
-Given an App they need no address: one end of a connected pair of sockets is handed to the server as if it had been accepted, so the bytes run
-through the very code that serves real clients, and no network is involved.  Datagrams go over the loopback interface, because they need
-addresses to be answered.  Given an address instead of an App, the same clients talk to any process.
+Given an App they need no address: one end of a connected pair of sockets is handed to the server as if it had been accepted, so the
+bytes run through the very code that serves real clients, and no network is involved.  Datagrams go over the loopback interface, because
+they need addresses to be answered.  Given an address instead of an App, the same clients talk to any process.
 
 Whatever is waited for longer than ``timeout`` seconds raises TimeoutError.
 """
 
 from __future__ import annotations
 
+import _socket
 import base64
 import http.client
 import json as json_codec
@@ -20,8 +21,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
-
-import _socket
 
 from greenimi import green
 from greenimi.app import App
@@ -123,10 +122,11 @@ class _HttpLink(http.client.HTTPConnection):
 
     def __init__(self, target: Target, server: str, timeout: float) -> None:
         super().__init__("localhost", timeout=timeout)
-        self._open = lambda: connect(target, server, timeout=timeout)
+        self._target = target
+        self._server = server
 
     def connect(self) -> None:
-        self.sock = self._open()
+        self.sock = connect(self._target, self._server, timeout=self.timeout or TIMEOUT)
 
 
 class HttpClient(_Client):
@@ -222,7 +222,7 @@ class _Messages(_Client, ABC):
         return self._payload.decode(self._next_raw(time.monotonic() + timeout))
 
     def request(self, action: str, /, **fields: Any) -> Any:
-        """The result of ``action``, asked for with an id.  RequestFailed for an error.  Messages that come before it wait for ``receive``."""
+        """The result of ``action``, asked for with an id.  RequestFailed for an error.  What comes before it waits for ``receive``."""
         self._last_id += 1
         self.send({self._action: action, self._id: self._last_id, **fields})
         until = time.monotonic() + TIMEOUT
@@ -290,7 +290,13 @@ class MessageClient(_StreamMessages):
     """A TCP server's client.  Framing, payload and field names are those of the server; given an address, those that are named."""
 
     def __init__(
-        self, target: Target, server: str = "tcp", *, framing: str | Mapping[str, Any] = "line", payload: str = "json", timeout: float = TIMEOUT
+        self,
+        target: Target,
+        server: str = "tcp",
+        *,
+        framing: str | Mapping[str, Any] = "line",
+        payload: str = "json",
+        timeout: float = TIMEOUT,
     ) -> None:
         table = framing
         if isinstance(target, App):
@@ -343,7 +349,13 @@ class WebSocketClient(_StreamMessages):
 
     def _shake_hands(self, path: str, more: dict[str, str], subprotocols: str) -> Headers:
         key = base64.b64encode(os.urandom(16)).decode()
-        fields = {"Host": "localhost", "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": key}
+        fields = {
+            "Host": "localhost",
+            "Upgrade": "websocket",
+            "Connection": "Upgrade",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": key,
+        }
         if subprotocols:
             fields["Sec-WebSocket-Protocol"] = subprotocols
         lines = "".join(f"{name}: {value}\r\n" for name, value in {**fields, **more}.items())
@@ -408,8 +420,8 @@ def _websocket_payload(app: App, server: str, path: str) -> str:
     for route in app.setup.introspect("route"):
         if route.server == server and route.kind == "websocket":
             router.add(route.template, "", route)
-    found = router.find(path.partition("?")[0])
-    return str(found[0][""].options["payload"]) if found else ""
+    found = router.find("", path.partition("?")[0])
+    return str(found[0].options["payload"]) if found else ""
 
 
 class DatagramClient(_Messages):

@@ -46,7 +46,9 @@ class Gunicorn:
         """Start it and wait until all workers were started and every HTTP server answers.  AssertionError with the log."""
         command = [sys.executable, "-m", "gunicorn", "-c", str(self._conf)]
         with self._log.open("wb") as log:
-            self.process = subprocess.Popen(command, env=self._env, cwd=self._conf.parent.parent, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(  # noqa: S603 - our own interpreter
+                command, env=self._env, cwd=self._conf.parent.parent, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
         wait_until(self._is_up, _STARTS)
 
     def _is_up(self) -> bool:
@@ -97,7 +99,7 @@ def _answers(kind: str, address: Any) -> bool:
     """Whether an HTTP server answers; of the other kinds nothing can be known."""
     if kind != "http":
         return True
-    link = http.client.HTTPConnection(*address, timeout=1)
+    link = http.client.HTTPConnection(address[0], address[1], timeout=1)
     try:
         link.request("OPTIONS", "*")
         return link.getresponse().status > 0

@@ -7,7 +7,6 @@ from greenimi import green
 green.patch()  # before anything else is imported
 
 import gc  # noqa: E402
-import os  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Callable, Iterator, Mapping, Sequence  # noqa: E402
 from contextlib import ExitStack  # noqa: E402
@@ -31,7 +30,7 @@ class AppFactory(Protocol):
     """Makes started applications without sockets; they are stopped after the test."""
 
     def __call__(self, includes: Sequence[Any] = (), conf: Mapping[str, Any] | str | Path = ...) -> App:
-        """``includes``: modules, their names, functions that take a setup, and marked classes and functions.  ``conf``: a table or a file."""
+        """``includes``: modules, their names, functions that take a setup, marked classes and functions.  ``conf``: a table or a file."""
 
 
 class Served(NamedTuple):
@@ -85,7 +84,7 @@ def serve(_tidy: ExitStack) -> Serve:
 
 @pytest.fixture
 def serve_gunicorn(_tidy: ExitStack, tmp_path: Path, pytestconfig: pytest.Config) -> ServeGunicorn:
-    def start(conf: str | Path, workers: int = 1, settings: Mapping[str, str] = {}) -> Gunicorn:  # noqa: B006 - never changed
+    def start(conf: str | Path, workers: int = 1, settings: Mapping[str, str] = {}) -> Gunicorn:
         gunicorn = Gunicorn(pytestconfig.rootpath / "conf/gunicorn.conf.py", Path(conf), workers, settings, tmp_path / "gunicorn.log")
         _tidy.callback(gunicorn.stop)
         gunicorn.start()
@@ -125,5 +124,5 @@ def _levels() -> dict[str, int]:
     return {
         "connections": sum(issubclass(kind, StreamConnection) for kind in found),
         "handler greenlets": sum(kind is greenlet for kind in found),
-        "file descriptors": len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").is_dir() else 0,
+        "file descriptors": len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").is_dir() else 0,
     }

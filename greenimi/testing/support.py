@@ -59,8 +59,10 @@ def gather(includes: Sequence[Any]) -> list[Any]:
 
 
 def make_app(conf: Mapping[str, Any] | str | Path, includes: Sequence[Any] = ()) -> App:
-    """An application of a test, not committed yet: its conf is a table, or a file.  Servers without an address, and all of a file, get a free
-    port of 127.0.0.1."""
+    """An application of a test, not committed yet: its conf is a table, or a file.
+
+    Servers without an address, and all of a file, get a free port of 127.0.0.1.
+    """
     if not isinstance(conf, Mapping):
         argv = [word for name in read_conf(conf).section("servers") for word in ("--set", f"servers.{name}.bind={ANY_PORT}")]
         return App.from_file(conf, argv=argv)

@@ -23,6 +23,20 @@ def payload_of(request: Request) -> Any:
     return request.data
 
 
+def _fields(pairs: list[tuple[str, str]]) -> dict[str, Any]:
+    """A form: a text for each name, a list of them for a name that comes several times."""
+    fields: dict[str, Any] = {}
+    for name, value in pairs:
+        known = fields.get(name)
+        if known is None:
+            fields[name] = value
+        elif isinstance(known, list):
+            known.append(value)
+        else:
+            fields[name] = [known, value]
+    return fields
+
+
 def _decode(request: Request, raw: bytes) -> Any:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
@@ -32,8 +46,7 @@ def _decode(request: Request, raw: bytes) -> Any:
             return msgspec.msgpack.decode(raw)
         if kind == "application/x-www-form-urlencoded":
             request.form = True
-            pairs = parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=_FORM_FIELDS, errors="strict")
-            return dict(pairs)
+            return _fields(parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=_FORM_FIELDS, errors="strict"))
         if kind.startswith("text/"):
             return raw.decode()
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:

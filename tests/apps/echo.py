@@ -7,7 +7,25 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
 
-from greenimi import Body, IConnection, Reply, Request, Response, bean, closed, delete, get, http, on, opened, post, route, tcp, udp, websocket
+from greenimi import (
+    Body,
+    IConnection,
+    Reply,
+    Request,
+    Response,
+    bean,
+    closed,
+    delete,
+    get,
+    http,
+    on,
+    opened,
+    post,
+    route,
+    tcp,
+    udp,
+    websocket,
+)
 from greenimi.errors import Refused
 
 CONF: dict[str, Any] = {
@@ -158,7 +176,7 @@ class Chat:
 
     @on("raw")
     def raw(self) -> Reply:
-        return Reply(b"\x00\x01")
+        return Reply(b"\x00\xff")
 
     @on("whoami")
     def whoami(self, connection: IConnection) -> dict[str, Any]:

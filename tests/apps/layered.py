@@ -21,7 +21,7 @@ CONF: dict[str, Any] = {
             "message_layers": ["tests.apps.layered:around_messages"],
             "groups": {"house": ["tests.apps.layered:house_one", "tests.apps.layered:House"], "method": ["tests.apps.layered:in_group"]},
         },
-        "admin": {"kind": "http"},
+        "admin": {"kind": "http", "groups": {"method": []}},
         "till": {"kind": "tcp", "layers": ["tests.apps.layered:outermost"]},
         "beacon": {"kind": "udp", "layers": ["tests.apps.layered:outermost"]},
     }
@@ -60,6 +60,7 @@ class AdminGreeting(Greeting):
     text = "hello admin"
 
 
+@bean
 @dataclass
 class House:
     """A layer that is made by the container."""
@@ -67,7 +68,7 @@ class House:
     greeting: Greeting
 
     def __call__(self, message: Any, proceed: Proceed) -> Any:
-        trace.append(self.greeting.text)
+        trace.append("house two")
         return proceed(message)
 
 

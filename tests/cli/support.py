@@ -105,14 +105,14 @@ class Served:
             link.close()
 
     def until(self, answer: Any, path: str = "/hello", *, refused: bool = True) -> None:
-        """Return once it answers so.  A refused connection is an error unless it may be ``refused``."""
+        """Return once it answers so.  A refused connection is an error unless it may be ``refused``; one that is closed is tried again."""
 
         def answers() -> bool:
             assert self.process.poll() is None, self.output
             try:
                 return bool(self.ask(path) == answer)
-            except OSError:
-                if not refused:
+            except OSError as error:
+                if isinstance(error, ConnectionRefusedError) and not refused:
                     raise
                 return False
 
@@ -127,6 +127,8 @@ class Served:
                 socket.create_connection(("127.0.0.1", self.port), PATIENCE).close()
             except ConnectionRefusedError:
                 return True
+            except ConnectionResetError:  # it came in while the door was closing
+                pass
             return False
 
         wait_until(refused, PATIENCE)

@@ -27,3 +27,11 @@ def test_a_mistake_in_the_application_is_its_message_and_1(project: Project) -> 
 def test_no_bean_is_made(project: Project) -> None:
     project.write("app.py", "from greenimi import bean\n@bean\nclass Loud:\n    def __init__(self) -> None:\n        print('made')\n")
     assert "made" not in project.run("check").stdout
+
+
+def test_an_application_that_cannot_be_imported_shows_where_and_1(project: Project) -> None:
+    project.write("app.py", "nonsense(")
+    done = project.run("check")
+    assert done.returncode == 1
+    assert 'app.py", line 1' in done.stderr
+    assert "SyntaxError" in done.stderr

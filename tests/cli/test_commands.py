@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -11,11 +14,12 @@ from greenimi.container import Setup
 from greenimi.container import includeme as include_container
 from greenimi.errors import ConflictError, StartError
 from greenimi.testing.support import gather
-from tests.cli.support import Project
+from tests.cli.support import MAIN, PATIENCE, Project, environment
 
 COMMANDS = '''
 import sys
-from typing import Annotated, Literal
+from threading import Event
+from typing import Literal
 from greenimi import bean, command, listener
 from greenimi.container import scope
 from greenimi.event.lifecycle import CommandFinished, CommandStarting, WorkerStarted, WorkerStopped
@@ -53,6 +57,11 @@ def leave(status: str) -> object:
 @command()
 def fail() -> None:
     raise ValueError("it is\\n  broken")
+
+@command()
+def wait() -> None:
+    print("waiting", flush=True)
+    Event().wait()
 
 @listener
 def starting(event: CommandStarting) -> None:
@@ -93,7 +102,9 @@ def test_arguments_options_arrays_and_negatable_flags(shop: Project) -> None:
 def test_help_is_the_docstring_and_starts_nothing(shop: Project) -> None:
     done = shop.run("count", "--help")
     assert done.returncode == 0
-    assert done.stdout.startswith("usage: greenimi count [-h] [--times TIMES] SKU\n\nCount an item.\n\nThe exit status is how many there are.\n")
+    assert done.stdout.startswith(
+        "usage: greenimi count [-h] [--times TIMES] SKU\n\nCount an item.\n\nThe exit status is how many there are.\n"
+    )
     assert "up\n" not in done.stdout
     assert "Show what came." in shop.run("do-it", "--help").stdout
 
@@ -118,6 +129,20 @@ def test_an_exception_is_one_line_with_its_place_and_1(shop: Project) -> None:
     assert done.returncode == 1
     assert done.stderr == f"greenimi fail: ValueError: it is broken (app.py:{line})\n"
     assert "finished fail 1\ndown" in done.stdout
+
+
+def test_an_interrupt_is_no_traceback(shop: Project) -> None:
+    running = subprocess.Popen(
+        [sys.executable, MAIN, "wait"], cwd=shop.folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with running:
+        assert running.stdout is not None
+        assert "waiting\n" in iter(running.stdout.readline, "")
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=PATIENCE)
+    assert running.returncode == 130
+    assert "Traceback" not in err
+    assert out == "finished wait 1\ndown\n"
 
 
 def test_debug_shows_the_traceback(shop: Project) -> None:

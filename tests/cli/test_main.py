@@ -66,6 +66,17 @@ def test_an_unknown_command_where_there_is_no_application(project: Project) -> N
     assert "there is no conf/app.toml" in done.stderr
 
 
+def test_help_before_a_command_is_that_of_the_command(project: Project) -> None:
+    assert project.run("--help", "serve").stdout == project.run("serve", "--help").stdout != ""
+
+
+def test_help_lists_the_commands_of_the_conf_that_is_named(project: Project) -> None:
+    project.write("app.py", "from greenimi import command\n@command()\ndef report() -> None: ...\n")
+    (project.folder / "conf/app.toml").rename(project.folder / "other.toml")
+    assert "report" not in project.run("--help").stdout.partition("commands:")[2].partition("examples:")[0]
+    assert "  report " in project.run("--conf", "other.toml", "--help").stdout
+
+
 def test_options_without_a_command(project: Project) -> None:
     done = project.run("--env", "test")
     assert done.returncode == 2

@@ -114,7 +114,9 @@ def test_a_wrong_value_names_argument_and_type(argv: list[str], message: str, ca
     assert message in capsys.readouterr().err
 
 
-def helped(file: Annotated[Path, "what to read: 100%"], *, times: Annotated[int | None, "how often"] = None, color: Color = Color.BLUE) -> Any:
+def helped(
+    file: Annotated[Path, "what to read: 100%"], *, times: Annotated[int | None, "how often"] = None, color: Color = Color.BLUE
+) -> Any:
     return file, times, color
 
 

@@ -78,7 +78,9 @@ class Hello:
         return [self.name, self.size]
 """,
     )
-    project.serve("--env", "night", "--set", "shop.size=3").until(["owl", 3])
+    served = project.serve("--env", "night", "--set", "shop.size=3")
+    served.until(["owl", 3])
+    assert served.ask() == ["owl", 3]
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def test_a_taken_address_is_one_message(project: Project) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        done = project.run("serve", "--single", "--bind", "127.0.0.1:{}".format(other.getsockname()[1]))
+        done = project.run("serve", "--single", "--bind", f"127.0.0.1:{other.getsockname()[1]}")
     assert done.returncode == 1
     assert done.stderr.startswith("greenimi: 127.0.0.1:")
     assert "is in use by another process\n  hint: " in done.stderr

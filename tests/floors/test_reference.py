@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -35,6 +36,6 @@ def test_the_reference_is_in_step(copy: str, generated: str) -> None:
 def test_the_reference_is_toml_with_a_sentence_for_every_key(generated: str) -> None:
     assert {"app", "log", "servers", "workers"} <= tomllib.loads(generated).keys()
     lines = generated.splitlines()
-    keys = [number for number, line in enumerate(lines) if " = " in line.removeprefix("# ") and not line.startswith(("#  ", "["))]
+    keys = [number for number, line in enumerate(lines) if re.match(r"(# )?\w+ = ", line)]
     silent = [lines[number] for number in keys if not lines[number - 1].startswith("# ")]
     assert not silent, f"no sentence: {silent}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import io
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -76,11 +75,14 @@ class Link:
         self.sock.close()
 
 
-class _Unclosable(io.RawIOBase):
+class _Unclosable:
     """An answer that was read must not close the link it came by."""
 
     def __init__(self, file: Any) -> None:
-        self.read, self.readline, self.readinto, self.read1 = file.read, file.readline, file.readinto, getattr(file, "read1", file.read)
+        self._file = file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
     def close(self) -> None: ...
 

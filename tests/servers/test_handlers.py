@@ -155,6 +155,7 @@ def test_a_closed_pool_ends_its_idle_greenlets() -> None:
     start(pool, job)
     watch = weakref.ref(job.greenlets.pop())
     pool.close()
+    green.sleep(0)
     gc.collect()
     assert watch() is None
     assert pool.size == 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from greenimi import IConnection, green
+from greenimi import IConnection, Reply, green
 from greenimi.app import App
 from greenimi.servers.stream import StreamConnection
 from greenimi.testing.clients import HttpClient, MessageClient, WebSocketClient
@@ -47,7 +47,7 @@ def test_anybody_may_send(app: App) -> None:
     with MessageClient(app, "till") as till:
         assert till.request("echo", text="x")
         assert only(app).send({"from": "elsewhere"})
-        assert only(app).send_raw(b"1")
+        assert only(app).send(Reply(b"1"))
         assert [till.receive(), till.receive()] == [{"from": "elsewhere"}, 1]
 
 
@@ -59,7 +59,6 @@ def test_what_is_sent_before_close_arrives(app: App) -> None:
         connection.close()
         assert not connection.is_open
         assert not connection.send("late")
-        assert not connection.send_raw(b"late")
         assert [till.receive() for _ in range(1000)] == ["x" * 1000] * 1000
         till.wait_closed()
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from greenimi import green
 from greenimi.app import App
 from greenimi.errors import ConnectionClosed
 from greenimi.servers.settings import ServerSettings
@@ -147,8 +148,6 @@ def test_send_says_when_the_peer_reads_too_slowly(make_echo: Make, link: Links) 
     app = make_echo(till={"outbox": 1_000_000})
     stage = app.container.get(Stage)
     till = link(app, "till")
-    sent: list[bool] = []
-    stage.log = sent  # type: ignore[assignment]
     till.send(b'{"action":"flood","times":1000,"id":1}\n')
     wait_until(lambda: "closed" in stage.log)
     found = till.read_all()
@@ -156,15 +155,39 @@ def test_send_says_when_the_peer_reads_too_slowly(make_echo: Make, link: Links) 
     assert len(found) < 10_000_000
 
 
-def test_a_slow_consumer_is_disconnected(make_echo: Make, link: Links) -> None:
-    app = make_echo(till={"outbox": 200_000})
+def test_a_client_that_does_not_read_its_answers_is_held_back(make_echo: Make, link: Links) -> None:
+    """Its messages wait, unread when there are many, until it reads; none is lost."""
+    app = make_echo(till={"inbox": 10, "high_water": 100_000})
     stage = app.container.get(Stage)
     till = link(app, "till")
-    for _ in range(30):
-        till.send(b'{"action":"flood","times":1}\n')
-        wait_until(lambda: True)
-    wait_until(lambda: "closed" in stage.log)
-    assert not app.doors.servers["till"].connections  # type: ignore[union-attr]
+    sender = green.spawn(till.send, b'{"action":"flood","times":1}\n' * 50 + b"".join(map(note, range(20_000))))
+    wait_until(lambda: app.doors.servers["till"].connections)  # type: ignore[union-attr]
+    (connection,) = app.doors.servers["till"].connections  # type: ignore[union-attr]
+    wait_until(lambda: not connection._read_on)
+    assert not sender.dead
+    assert 0 not in stage.log
+    assert len(connection._inbox) < 5000  # one read's worth
+    for _ in range(50):
+        assert len(till.line()) == 65536 + 3
+    wait_until(lambda: len(stage.log) == 20_002)
+    assert stage.log == ["opening", "opened", *range(20_000)]
+
+
+def test_a_slow_consumer_of_what_others_send_is_disconnected(make_echo: Make) -> None:
+    app = make_echo(till={"outbox": 1_000_000})
+    stage = app.container.get(Stage)
+    with MessageClient(app, "till") as till:
+        assert till.request("echo", text="x") == {"text": "x"}
+        (connection,) = app.doors.servers["till"].connections  # type: ignore[union-attr]
+        sent = 0
+        while connection.send("x" * 65536):
+            sent += 1
+            assert sent < 100
+            green.sleep(0)
+        wait_until(lambda: "closed" in stage.log)
+        assert not app.doors.servers["till"].connections  # type: ignore[union-attr]
+        assert sent > 10
+    assert stage.log == ["opening", "opened", "closed"]
 
 
 def test_ids_may_be_anything_but_null(app: App, link: Links) -> None:

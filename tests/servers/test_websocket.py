@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from greenimi import green
 from greenimi.app import App
 from greenimi.codec.websocket import masked_frame
 from greenimi.errors import ConnectionClosed
@@ -23,7 +24,7 @@ SHAKE = (
 
 
 def note(number: int) -> bytes:
-    return masked_frame('{"action":"note","number":%d}' % number)
+    return masked_frame(f'{{"action":"note","number":{number}}}')
 
 
 # -- the handshake -------------------------------------------------------------------------------------------------
@@ -69,7 +70,9 @@ def test_a_foreign_origin_is_refused(app: App) -> None:
             assert chat.request("echo", text="x") == {"text": "x"}
 
 
-@pytest.mark.parametrize("origin", ["null", "localhost", "http://localhost.evil.example", "http://localhost:1", "http://user@localhost", "http://[", ""])
+@pytest.mark.parametrize(
+    "origin", ["null", "localhost", "http://localhost.evil.example", "http://localhost:1", "http://user@localhost", "http://[", ""]
+)
 def test_origins_that_only_look_like_ours(app: App, origin: str) -> None:
     with pytest.raises(NotUpgraded) as caught:
         WebSocketClient(app, "/chat", headers={"Origin": origin})
@@ -166,7 +169,7 @@ def test_text_and_binary(app: App) -> None:
         chat.send_raw(b'{"action":"echo","text":"x"}')
         assert chat.receive() == {"text": "x"}
         chat.send({"action": "raw"})
-        assert chat._next_raw(1e9) == b"\x00\x01"
+        assert chat._next_raw(1e9) == b"\x00\xff"
 
 
 def test_a_failing_handler_is_answered_and_the_connection_goes_on(app: App) -> None:
@@ -264,11 +267,49 @@ def test_an_error_in_opened_closes_before_any_message(app: App, stage: Stage, li
     monkeypatch.setattr(stage, "opening", None)
     web = link(app)
     web.send(SHAKE + b"\r\n" + note(1))
-    while web.line() not in (b"\r\n", b""):
-        pass
-    assert web.read(4) == b"\x88\x13\x03\xf3"  # a close frame with 1011
+    assert _close_code(web) == 1011
+    web.send(masked_frame(b"\x03\xf3", 8))
+    assert web.read_all() == b""
+    web.close()
     wait_until(lambda: "closed" in stage.log)
     assert stage.log == ["opening", "closed"]
+
+
+def test_nothing_of_a_client_is_handled_after_opened_refused_it(
+    app: App, stage: Stage, link: Links, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``opened`` is where clients are let in: one that is not must not be heard, whatever it sends before it answers the goodbye."""
+    monkeypatch.setattr(stage, "opening", None)
+    web = link(app)
+    web.send(SHAKE + b"\r\n")
+    assert _close_code(web) == 1011
+    web.send(note(1) + masked_frame(b"\x03\xf3", 8))
+    assert web.read_all() == b""
+    web.close()
+    wait_until(lambda: "closed" in stage.log)
+    assert 1 not in stage.log
+
+
+def test_a_goodbye_that_is_not_answered_is_not_waited_for_until_the_idle_time(app: App, link: Links) -> None:
+    web = link(app)
+    web.send(SHAKE + b"\r\n")
+    wait_until(lambda: web.line() == b"\r\n")
+    server = app.doors.servers["web"]
+    (connection,) = server.connections  # type: ignore[union-attr]
+    connection.close()
+    assert web.read(4) == b"\x88\x02\x03\xe8"
+    for seconds in (15, 30, 45):  # the idle time is 75
+        server.sweep(app.doors.runtime.now + seconds)  # type: ignore[union-attr]
+    assert not server.connections  # type: ignore[union-attr]
+
+
+def _close_code(web: Link) -> int:
+    """Of a close frame right behind the answer to the handshake."""
+    while web.line() not in (b"\r\n", b""):
+        pass
+    first, size = web.read(2)
+    assert first == 0x88
+    return int.from_bytes(web.read(size)[:2], "big")
 
 
 def test_the_server_says_goodbye_when_it_stops(app: App) -> None:
@@ -293,7 +334,13 @@ def test_a_slow_consumer_is_disconnected(make_echo: Make) -> None:
     app = make_echo(web={"outbox": 1_000_000})
     stage = app.container.get(Stage)
     with WebSocketClient(app, "/chat") as chat:
-        for _ in range(40):
-            chat.send({"action": "flood", "size": 100_000})
+        assert chat.request("echo", text="x") == {"text": "x"}
+        (connection,) = app.doors.servers["web"].connections  # type: ignore[union-attr]
+        sent = 0
+        while connection.send("x" * 65536):
+            sent += 1
+            assert sent < 100
+            green.sleep(0)
         wait_until(lambda: "closed" in stage.log)
     assert not app.doors.servers["web"].connections  # type: ignore[union-attr]
+    assert sent > 10

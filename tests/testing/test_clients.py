@@ -111,7 +111,8 @@ def test_messages_keep_what_comes_before_an_answer(app_factory: AppFactory) -> N
 
 
 def test_messages_are_framed_as_the_server_says(app_factory: AppFactory) -> None:
-    settings = {"kind": "tcp", "framing": "length", "framing_options": {"bits": 16}, "payload": "msgpack", "action_field": "do", "id_field": "nr"}
+    names = {"action_field": "do", "id_field": "nr"}
+    settings = {"kind": "tcp", "framing": "length", "framing_options": {"bits": 16}, "payload": "msgpack", **names}
     app = app_factory([Framed], {"servers": {"framed": settings}})
     with MessageClient(app, "framed") as client:
         assert client.request("echo", data=b"\n") == {"data": b"\n"}

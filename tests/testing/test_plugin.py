@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +9,11 @@ from pathlib import Path
 import pytest
 from gevent import monkey
 
-from greenimi import bean, green
+from greenimi import bean
 from greenimi.container.registry import current_container
 from greenimi.errors import NoScope, StartError
-from greenimi.testing import support
 from greenimi.testing.clients import HttpClient, MessageClient
-from greenimi.testing.plugin import AppFactory, Serve, ServeGunicorn
+from greenimi.testing.plugin import AppFactory, Serve
 from tests.apps import echo
 
 pytest_plugins = ["pytester"]
@@ -74,14 +72,6 @@ def test_serve_takes_a_file(serve: Serve, tmp_path: Path) -> None:
         assert client.get("/echo/x").status == 200
 
 
-def test_wait_until_lets_others_run() -> None:
-    found: list[int] = []
-    green.spawn(found.append, 1)
-    assert support.wait_until(lambda: found) == [1]
-    with pytest.raises(AssertionError, match=r"not within 0\.01 seconds"):
-        support.wait_until(lambda: False, 0.01)
-
-
 def test_free_ports_can_be_bound(free_port: Callable[..., int]) -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", free_port()))
@@ -117,27 +107,3 @@ def test_nothing_stays_behind_after_an_application(no_leaks: None, serve: Serve)
     with HttpClient(served.addresses["web"]) as web, MessageClient(served.addresses["till"]) as till:
         assert web.get("/echo/x").status == 200
         assert till.request("echo", text="x") == {"text": "x"}
-
-
-@pytest.mark.live
-def test_gunicorn_with_two_workers(serve_gunicorn: ServeGunicorn, tmp_path: Path) -> None:
-    conf = tmp_path / "app.toml"
-    conf.write_text('include = ["tests.apps.echo"]\n[servers.web]\nkind = "http"\n[servers.till]\nkind = "tcp"\n[servers.beacon]\nkind = "udp"\n')
-    gunicorn = serve_gunicorn(conf, workers=2, settings={"app.name": "live"})
-    assert len(gunicorn.booted) == 2
-    with HttpClient(gunicorn.addresses["web"]) as web:
-        assert web.get("/echo/x").json() == {"text": "x"}
-    with MessageClient(gunicorn.addresses["till"]) as till:
-        assert till.request("echo", text="x") == {"text": "x"}
-    assert gunicorn.pid not in gunicorn.booted
-    gunicorn.signal(signal.SIGTERM)
-    assert gunicorn.stop() == 0
-    assert "Shutting down" in gunicorn.log
-
-
-@pytest.mark.live
-def test_gunicorn_that_cannot_start(serve_gunicorn: ServeGunicorn, tmp_path: Path) -> None:
-    conf = tmp_path / "app.toml"
-    conf.write_text('include = ["no_such_module"]\n[servers.web]\nkind = "http"\n')
-    with pytest.raises(AssertionError, match="no_such_module"):
-        serve_gunicorn(conf)
