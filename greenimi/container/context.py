@@ -7,6 +7,7 @@ context).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context, ContextVar, Token
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from greenimi.container.registry import Container
     from greenimi.interfaces import IConnection
     from greenimi.message import Message
+
+
+log = logging.getLogger("greenimi.container")
 
 
 class Scope:
@@ -107,7 +111,10 @@ def enter(scope: Scope, function: Callable[[Any], Any], value: Any) -> Any:
                 scope.close()
         raise
     if scope._deferred is not None:
-        scope.close()
+        try:
+            scope.close()
+        except Exception:  # nor may it take back the result
+            log.exception("what was deferred to the end of a message failed")
     return result
 
 

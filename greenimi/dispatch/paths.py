@@ -40,13 +40,7 @@ class Segment:
     pattern: re.Pattern[str] | None = None  # its groups are called _0, _1, ...; None with one name: any non-empty text
     converters: tuple[Converter, ...] = ()
     rest: bool = False  # takes all the remaining segments
-
-    @property
-    def shape(self) -> str:
-        """Equal for two segments that match the same texts, whatever their placeholders are called."""
-        if self.literal is not None:
-            return self.literal
-        return "{rest}" if self.rest else "{" + (self.pattern.pattern if self.pattern else "") + "}"
+    shape: str = ""  # equal for two segments that match the same texts, whatever their placeholders are called
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +96,7 @@ def _segment(template: str, text: str, *, last: bool) -> Segment:
         if "{" in text or "}" in text:
             hint = "write {name}, {name:int} or {name:[a-z]+}"
             raise StartError(f"the path {template!r} has an unreadable placeholder in {text!r}", hint=hint)
-        return Segment(text)
+        return Segment(text, shape=text)
     names, converters, pattern = [], [], ""
     position = 0
     plain = rest = False
@@ -124,7 +118,8 @@ def _segment(template: str, text: str, *, last: bool) -> Segment:
     if rest and not (last and whole):
         raise StartError(f"the path {template!r}: {{name:path}} must be the last segment, alone")
     compiled = None if whole and (plain or rest) else re.compile(pattern)
-    return Segment(None, tuple(names), compiled, tuple(converters), rest)
+    shape = _PLACEHOLDER.sub(lambda match: "{}" if match["rule"] in (None, "str") else f"{{{match['rule']}}}", text)
+    return Segment(None, tuple(names), compiled, tuple(converters), rest, shape)
 
 
 def _literal(template: str, text: str) -> str:
@@ -228,12 +223,14 @@ class PathRouter(Generic[R]):
 
     def methods(self, path: str) -> set[str]:
         """Every method that some template has for this path.  Empty: there is nothing at the path."""
-        return {method for method in self._all_methods(self._root) if self.find(method, path) is not None}
+        return {method for method in self.all_methods() if self.find(method, path) is not None}
 
-    def _all_methods(self, node: _Node[R]) -> set[str]:
+    def all_methods(self, node: _Node[R] | None = None) -> set[str]:
+        """Every method of any template."""
+        node = node or self._root
         found = set(node.leaf)
         children = [*node.literals.values(), *(child for _, _, child in node.patterns), node.plain, node.rest]
         for child in children:
             if child is not None:
-                found |= self._all_methods(child)
+                found |= self.all_methods(child)
         return found

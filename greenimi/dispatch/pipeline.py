@@ -1,6 +1,6 @@
 """The pipelines: from a message to its answer, composed once at start.
 
-``HttpPipeline`` and ``MessagePipeline`` share their shape: global layers around routing, then the layers of the controller and the handler
+``HttpPipeline`` and ``MessagePipeline`` look alike: global layers around routing, then the layers of the controller and the handler
 around the call with its bound arguments.  They run inside the message's scope, in a handler greenlet, and know nothing of sockets.
 """
 
@@ -100,7 +100,7 @@ class HttpPipeline:
             found = self._find("GET", path)
         if found is not None:
             return found
-        known = self._router.methods(path)
+        known = self._router.methods(path) if path != "*" else self._router.all_methods()
         if not known:
             return None
         allowed = sorted((known - {WEBSOCKET}) | ({"HEAD"} if "GET" in known else set()) | {"OPTIONS"})
@@ -131,7 +131,7 @@ class MessagePipeline:
 
     A message with an id (the name of the field is the server's) is always answered, by ``{"id": ..., "result": ...}`` or
     ``{"id": ..., "error": ...}``.  Without an id the plain result is sent, None sends nothing, and an error is sent as
-    ``{"error": {...}}``.
+    ``{"error": {...}}``.  A Reply is sent as it is, id or not.
     """
 
     def __init__(
@@ -190,12 +190,12 @@ class MessagePipeline:
             if type(data) is dict:
                 number = data.get(self._id)
             value = self._chain(message)
+            if type(value) is Reply:
+                return value
             if number is not None:
                 value = {self._id: number, "result": value}
             elif value is None:
                 return None
-            elif type(value) is Reply:
-                return value
             return self._encode(value)
         except Exception as error:
             return self._failed(error, message, number)

@@ -159,13 +159,15 @@ def _add(setup: Setup, server: ServerFacts, route: Route) -> None:
 
 def _discriminator(route: Route, server: ServerFacts) -> tuple[Any, ...] | None:
     """Equal for two routes of which a message could only ever reach one."""
-    shape = route.template.shape if route.template is not None else ""
-    if route.kind == "http":
-        return (f"{route.method} {route.template.text if route.template else ''}", "server " + server.name, shape)
+    place = f"on server {server.name}"
+    if route.template is not None:
+        if route.kind == "http":
+            return (route.method, route.template.shape, place)
+        place = f"at {route.template.shape} {place}"
     if route.event:
         return None  # several controllers may listen
     if route.default:
-        return ("default handler", "server " + server.name, shape)
+        return ("default handler", place)
     if route.condition is not None:
-        return (f"messages where {dict(route.condition)!r}", "server " + server.name, shape)
-    return (f"message {route.action!r}", "server " + server.name, shape)
+        return (f"messages where {dict(route.condition)!r}", place)
+    return (f"message {route.action!r}", place)

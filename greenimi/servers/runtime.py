@@ -79,7 +79,6 @@ class Runtime:
             if connection.waits_for_flush:
                 try:
                     connection.flush()
-                    connection.check_outbox()
                 except Exception:
                     log.exception("%r cannot be served any more", connection)
                     connection.shut()

@@ -149,7 +149,6 @@ class StreamConnection:
             self.flush_later()
         else:  # the sender lets nobody else run
             self.flush()
-            self.check_outbox()
         return self._state == _OPEN
 
     def close(self, code: int = 1000, reason: str = "") -> None:
@@ -185,7 +184,7 @@ class StreamConnection:
                 server.handlers.start(_work, self)
                 if self._state == _CLOSED:
                     return
-            if self._busy and len(self._inbox) > server.inbox_limit:
+            if len(self._inbox) > server.inbox_limit:
                 self._pause()
         elif codec.crowded:
             self._pause()
@@ -241,7 +240,7 @@ class StreamConnection:
     def _last_read(self, *, left: bool) -> None:
         """The codec wants no more.  What it gave is still handled and answered, then the goodbye is said."""
         self._pause()
-        if self._busy:
+        if self._busy or self._inbox:
             self._inbox.append(_LEFT if left else _GOODBYE)
         elif left:
             self._end()
@@ -342,6 +341,7 @@ class StreamConnection:
         data = codec.outgoing() if codec.out else b""
         if self._outbox is not None:
             self._outbox += data
+            self._check_outbox()
             return
         if data:
             try:
@@ -356,11 +356,12 @@ class StreamConnection:
                 if self._writer is None:
                     self._writer = get_hub().loop.io(self._sock.fileno(), 2)
                 self._writer.start(self._writable)
+                self._check_outbox()
                 return
         if codec.closing and not self._busy:
             self._linger()
 
-    def check_outbox(self) -> None:
+    def _check_outbox(self) -> None:
         """Close the connection when too much was pushed to it that its peer does not read.  Answers wait, they are made on demand."""
         if self._pushed and self._outbox is not None and len(self._outbox) > self.server.outbox_limit:
             log.warning("%r reads too slowly: over %d bytes wait for it, closed", self, self.server.outbox_limit)
