@@ -10,10 +10,9 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 
 from greenimi.app import App, AppSettings, read_conf
-from greenimi.config import Config
 from greenimi.errors import StartError
 from greenimi.servers.gunicorn import GreenWorker
-from greenimi.servers.settings import ServerSettings, WorkerSettings
+from greenimi.servers.settings import ServerSettings, WorkerSettings, configured_servers
 from greenimi.servers.sockets import Address
 
 _conf: str | None = None
@@ -26,7 +25,7 @@ def settings(conf: str | None = None, argv: Sequence[str] = ()) -> dict[str, Any
     _conf, _argv = conf, tuple(argv)
     config = read_conf(conf, argv=argv)
     workers = config.settings("workers", WorkerSettings)
-    http = [found for found in _servers(config).values() if found.kind == "http"]
+    http = [found for found in configured_servers(config).values() if found.kind == "http"]
     return {
         "bind": [str(Address.parse(found.bind)) for found in http] or [_private_bind()],
         "workers": workers.count,
@@ -37,10 +36,6 @@ def settings(conf: str | None = None, argv: Sequence[str] = ()) -> dict[str, Any
         "proc_name": config.settings("app", AppSettings).name,
         "control_socket_disable": True,  # its default path is shared by every service of a user
     }
-
-
-def _servers(config: Config) -> dict[str, ServerSettings]:
-    return {name: config.settings(f"servers.{name}", ServerSettings) for name in config.section("servers")}
 
 
 def _private_bind() -> str:
@@ -58,7 +53,7 @@ class Worker(GreenWorker):
 
     @classmethod
     def server_settings(cls) -> Mapping[str, ServerSettings]:
-        return _servers(read_conf(_conf, argv=_argv))
+        return configured_servers(read_conf(_conf, argv=_argv))
 
     def application(self) -> App:
         return App.from_file(_conf, argv=_argv).commit()

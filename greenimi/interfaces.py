@@ -94,6 +94,9 @@ class ICodec(Interface):
     def send(reply: Any) -> None:
         """Queue one encoded reply in ``out``."""
 
+    def send_raw(raw: bytes | str) -> None:
+        """Queue a payload as it is: where the protocol tells text from binary, str is text and bytes are binary."""
+
     def fail(error: ProtocolError) -> None:
         """Queue the protocol's answer to a broken peer and set ``closing``."""
 
@@ -102,6 +105,9 @@ class ICodec(Interface):
 
     def outgoing() -> bytes:
         """Take everything in ``out``."""
+
+    def probe() -> bool:
+        """Queue something that a living peer must answer (a ping); False when the protocol has nothing of the kind."""
 
     def tick(now: float) -> float | None:
         """Time passed; the moment of the next call wanted, in the same clock, or None."""

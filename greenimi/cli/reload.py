@@ -15,9 +15,10 @@ from typing import Any
 import greenimi
 from greenimi.app import read_conf
 from greenimi.cli.output import complain, say
-from greenimi.cli.single import Sockets, handed_over, server_settings, stop_on_signals
+from greenimi.cli.single import Sockets, handed_over, stop_on_signals
 from greenimi.cli.watch import Snapshot, changed, snapshot
 from greenimi.errors import StartError
+from greenimi.servers.settings import configured_servers
 from greenimi.servers.sockets import open_sockets
 
 INTERVAL = 0.2
@@ -73,7 +74,7 @@ class Supervisor:
 
     def _open(self) -> None:
         """Have the sockets that conf asks for now: what it still asks for stays open all the time."""
-        wanted = server_settings(read_conf(self._conf, argv=self._argv))
+        wanted = configured_servers(read_conf(self._conf, argv=self._argv))
         addresses = {name: (settings.kind, settings.bind) for name, settings in wanted.items()}
         for name in [name for name, address in self._opened.items() if addresses.get(name) != address]:
             del self._opened[name]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,8 @@ from greenimi import green
 from greenimi.app import App
 from greenimi.cli.output import say
 from greenimi.config import Config
-from greenimi.servers.settings import ServerSettings, WorkerSettings
+from greenimi.servers.settings import WorkerSettings, configured_servers
 from greenimi.servers.sockets import Address, open_sockets
-
-_ON_THE_WAY = 0.05
-"""Seconds for the bytes of a client that has just connected to arrive."""
 
 Sockets = dict[str, list[socket.socket]]
 
@@ -28,7 +24,7 @@ def serve(conf: Path, argv: Sequence[str], sockets: Sockets | None = None) -> in
     green.require_patched()
     parent = os.getppid() if sockets is not None else None
     app = App.from_file(conf, argv=argv).commit()
-    opened = open_sockets(server_settings(app.config)) if sockets is None else sockets
+    opened = open_sockets(configured_servers(app.config)) if sockets is None else sockets
     stop = stop_on_signals()
     app.start(opened)
     try:
@@ -36,15 +32,10 @@ def serve(conf: Path, argv: Sequence[str], sockets: Sockets | None = None) -> in
         while not stop.wait(1.0) and (parent is None or os.getppid() == parent):
             pass
         app.drain()
-        _finish_messages(app)
+        app.doors.runtime.finish(app.config.settings("workers", WorkerSettings).graceful_timeout)
     finally:
         app.stop()
     return 0
-
-
-def server_settings(config: Config) -> dict[str, ServerSettings]:
-    """The configured servers by name.  Raises ConfigError."""
-    return {name: config.settings(f"servers.{name}", ServerSettings) for name in config.section("servers")}
 
 
 def stop_on_signals() -> Any:
@@ -63,20 +54,9 @@ def stop_on_signals() -> Any:
 
 
 def _announce(config: Config, sockets: Mapping[str, Sequence[socket.socket]]) -> None:
-    for name, settings in server_settings(config).items():
+    for name, settings in configured_servers(config).items():
         for sock in sockets.get(name, ()):
-            family, target = sock.family, sock.getsockname()
-            address = Address(family, target) if family == socket.AF_UNIX else Address(family, *target[:2])
-            say(f"{name}: {settings.kind} on {address}")
-
-
-def _finish_messages(app: App) -> None:
-    """Let the messages at hand be finished, those too that are on their way on a connection which was accepted a moment ago."""
-    handlers = app.doors.runtime.handlers
-    until = time.monotonic() + app.config.settings("workers", WorkerSettings).graceful_timeout
-    green.sleep(_ON_THE_WAY)
-    while (handlers.busy or handlers.waiting) and time.monotonic() < until:
-        green.sleep(0.02)
+            say(f"{name}: {settings.kind} on {Address.of(sock)}")
 
 
 # -- sockets from one process to the next ----------------------------------------------------------------------------

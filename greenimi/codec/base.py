@@ -70,6 +70,10 @@ class Codec(ABC):
     def release(self) -> None:  # noqa: B027  # most codecs hold nothing
         """The connection is gone: let go of what would keep this object alive."""
 
+    def probe(self) -> bool:
+        """Queue something that a living peer must answer; False when the protocol has nothing of the kind."""
+        return False
+
     def tick(self, now: float) -> float | None:
         """Time passed.  Most protocols have no timers of their own: no further call is wanted."""
         return None

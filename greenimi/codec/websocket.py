@@ -304,6 +304,10 @@ class WebSocketCodec(Codec):
         if not self._said_goodbye:
             self.out.append(self._frame(payload, PING))
 
+    def probe(self) -> bool:
+        self.ping()
+        return True
+
     def fail(self, error: ProtocolError) -> None:
         """Tell the peer what it broke; the socket is to be closed without waiting for an answer."""
         self._goodbye(_close_payload(error.code, error.text))

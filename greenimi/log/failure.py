@@ -31,6 +31,6 @@ class ErrorHandlers:
             try:
                 if handler(error, place) is True:
                     return
-            except Exception:  # noqa: BLE001 - whatever it is, the first error must still be told
+            except Exception:
                 _log.exception("an error handler failed")
         _log.error("%s failed", place or "a task", exc_info=error)

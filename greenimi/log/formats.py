@@ -35,7 +35,7 @@ def _text(record: logging.LogRecord) -> str:
     """The message; a record whose arguments do not fit is told all the same."""
     try:
         return record.getMessage()
-    except Exception as error:  # noqa: BLE001 - an argument's own __str__ may raise anything
+    except Exception as error:
         return f"{record.msg!s} (its arguments do not fit: {type(error).__name__})"
 
 
@@ -105,7 +105,7 @@ def _as_json(fields: dict[str, Any]) -> str:
 def _shown(value: Any) -> str:
     try:
         return str(value)
-    except Exception as error:  # noqa: BLE001 - see _text
+    except Exception as error:
         return f"<{type(value).__name__}: {type(error).__name__}>"
 
 

@@ -33,7 +33,7 @@ class SinkHandler(logging.Handler):
                 self.queue.push(self.sink, data, urgent=record.levelno >= logging.WARNING)
             else:
                 self.sink.write(data)
-        except Exception:  # noqa: BLE001 - a log call must not raise
+        except Exception:
             self.handleError(record)
 
     def line(self, record: logging.LogRecord) -> bytes:

@@ -10,7 +10,7 @@ from greenimi.errors import ConfigError, StartError
 from greenimi.event import Events
 from greenimi.marks import Mark
 from greenimi.servers.doors import Doors, Plan
-from greenimi.servers.settings import ServerSettings, WorkerSettings
+from greenimi.servers.settings import ServerSettings, WorkerSettings, configured_servers
 
 if TYPE_CHECKING:
     from greenimi.container.setup import Setup
@@ -30,10 +30,11 @@ class _Handler:
 
 def includeme(setup: Setup) -> None:
     """Read ``[servers.*]`` and ``[workers]``, take controllers, and add the service that opens the doors."""
-    settings = {name: setup.settings(f"servers.{name}", ServerSettings) for name in setup.config.section("servers")}
+    settings = configured_servers(setup.config)
     for name, found in settings.items():
         if found.kind not in KINDS:
             raise ConfigError(f"servers.{name}.kind is {found.kind!r}; known kinds: {', '.join(KINDS)}")
+        setup.note("settings", (f"servers.{name}", ServerSettings))
         setup.note("server", ServerFacts(name, found.kind, found.action_field))
     setup.on_mark("controller", add_controller)
     for kind in ("route", "on", "opened", "closed", "layers"):

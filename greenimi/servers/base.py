@@ -40,6 +40,7 @@ class StreamHost:
         self.high_water = settings.high_water
         self._acceptors: list[Acceptor] = []
         self._count = 0
+        self._probes: dict[StreamConnection, float] = {}  # pinged, and until when an answer is waited for
         self._refused = 0  # connections over the limit, since the last second
 
     @property
@@ -97,16 +98,21 @@ class StreamHost:
 
     def forget(self, connection: StreamConnection) -> None:
         self.connections.discard(connection)
+        self._probes.pop(connection, None)
 
     def sweep(self, now: float) -> None:
-        """Close what has been idle past its deadline."""
+        """Ping what has been silent past its deadline, and close it when there is no answer, or when it cannot be pinged."""
         self.deadline = now + self.idle
         if self._refused:
             log.warning("server %s: %d connections were refused, %d is the limit", self.name, self._refused, self.settings.connections)
             self._refused = 0
         late = [connection for connection in self.connections if connection.deadline < now]
         for connection in late:
-            connection.expire()
+            unanswered = self._probes.pop(connection, None) == connection.deadline
+            if not unanswered and connection.probe():
+                self._probes[connection] = connection.deadline
+            else:
+                connection.expire()
 
 
 class Acceptor(StreamServer):

@@ -10,11 +10,9 @@ import gc
 import os
 import socket
 import sys
-import time
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-import gevent
 from gevent import get_hub
 from gevent import socket as gsocket
 from gevent.event import Event
@@ -23,7 +21,7 @@ from gunicorn.workers.ggevent import GeventWorker
 from greenimi.errors import StartError
 from greenimi.servers.doors import Doors, Sockets
 from greenimi.servers.settings import ServerSettings
-from greenimi.servers.sockets import open_sockets
+from greenimi.servers.sockets import Address, open_sockets
 
 _FDS = "GREENIMI_FDS"
 """Environment variable by which a re-executed master (USR2) finds the sockets of the one before: ``name=fd,name=fd``."""
@@ -73,7 +71,7 @@ class GreenWorker(GeventWorker):
         os.environ[_FDS] = cfg.env_orig[_FDS] = text
         for name, sockets in _inherited.items():
             for sock in sockets:
-                log.info("Server %s at: %s", name, sock.getsockname())
+                log.info("Server %s at: %s", name, Address.of(sock))
 
     # -- in a worker -------------------------------------------------------------------------------------------------
     def load_wsgi(self) -> None:
@@ -94,7 +92,8 @@ class GreenWorker(GeventWorker):
             self.notify()
             self._stop.wait(1.0)
         application.drain()
-        self._finish_messages()
+        # a second less than Gunicorn's patience, so that the exit handlers still run
+        application.doors.runtime.finish(max(0.1, self.cfg.graceful_timeout - 1), self.notify)
         application.stop()
 
     def _sockets(self) -> dict[str, list[Any]]:
@@ -107,14 +106,6 @@ class GreenWorker(GeventWorker):
             for sock in listening:
                 sock.setblocking(False)
         return sockets
-
-    def _finish_messages(self) -> None:
-        """Let the messages at hand be finished, a second less than Gunicorn's patience, so that the exit handlers still run."""
-        handlers = self._application.doors.runtime.handlers
-        until = time.monotonic() + max(0.1, self.cfg.graceful_timeout - 1)
-        while (handlers.busy or handlers.waiting) and time.monotonic() < until:
-            self.notify()
-            gevent.sleep(0.05)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         self.alive = False

@@ -17,6 +17,9 @@ from greenimi.servers.handlers import HandlerPool
 if TYPE_CHECKING:
     from greenimi.servers.stream import StreamConnection
 
+_ON_THE_WAY = 0.05
+"""Seconds for the bytes of a client that has just connected to arrive."""
+
 log = logging.getLogger("greenimi.servers")
 
 
@@ -44,13 +47,17 @@ class Runtime:
             self._timer = None
         self.handlers.close()
 
-    def finish(self, seconds: float) -> bool:
-        """Wait until no message is being handled, at most ``seconds``; True when none is."""
+    def finish(self, seconds: float, meanwhile: Callable[[], object] = lambda: None) -> bool:
+        """Wait until no message is being handled, at most ``seconds``; True when none is.  ``meanwhile`` is called again and again.
+
+        Messages that are on their way on connections accepted a moment ago are waited for as well.
+        """
         until = time.monotonic() + seconds
-        gevent.sleep(0)
+        gevent.sleep(min(_ON_THE_WAY, seconds))
         while self.handlers.busy or self.handlers.waiting:
             if time.monotonic() > until:
                 return False
+            meanwhile()
             gevent.sleep(0.01)
         return True
 

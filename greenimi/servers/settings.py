@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from greenimi.config import option
+from greenimi.interfaces import IConfig
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class ServerSettings:
     layers: list[str] = option([], "Layers around every message: package.module:name or @group.")
     message_layers: list[str] = option([], "Layers around the messages of an HTTP server's WebSockets.")
     groups: dict[str, list[str]] = option({}, "Named lists of layers, used as @name.")
-    idle: float = option(75.0, "Seconds without a byte from the client before its connection is closed; 0 means never.")
+    idle: float = option(75.0, "Seconds of silence before a client is pinged (WebSocket) or its connection is closed; 0 means never.")
     connections: int = option(20000, "Connections a worker holds at most.")
     inbox: int = option(256, "Messages of one connection that may wait for its handler before reading stops.")
     outbox: int = option(4 * 1024 * 1024, "Bytes that may wait for a slow client before it is disconnected.")
@@ -32,6 +33,11 @@ class ServerSettings:
     max_body: int = option(16 * 1024 * 1024, "Bytes of an HTTP request's body.")
     max_message: int = option(1024 * 1024, "Bytes of a WebSocket message, a TCP packet or a UDP datagram.")
     origins: list[str] = option([], "Origins that may open WebSockets besides the server's own host; * for any.")
+
+
+def configured_servers(config: IConfig) -> dict[str, ServerSettings]:
+    """Every ``[servers.NAME]`` by name, in the order of conf.  Raises ConfigError."""
+    return {name: config.settings(f"servers.{name}", ServerSettings) for name in config.section("servers")}
 
 
 @dataclass(frozen=True)

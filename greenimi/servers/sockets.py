@@ -38,6 +38,12 @@ class Address:
                     return cls(socket.AF_INET, host or "0.0.0.0", int(port))  # noqa: S104 - that is what ":8000" says
         raise ConfigError(f"{text!r} is no address to listen on", hint="write HOST:PORT, [IPv6]:PORT or unix:PATH")
 
+    @classmethod
+    def of(cls, sock: socket.socket) -> Address:
+        """Where a socket is bound."""
+        target = sock.getsockname()
+        return cls(sock.family, target) if sock.family == socket.AF_UNIX else cls(sock.family, *target[:2])
+
     def __str__(self) -> str:
         if self.family == socket.AF_UNIX:
             return f"unix:{self.host}"

@@ -29,6 +29,7 @@ log = logging.getLogger("greenimi.servers")
 _READ = 65536
 _LINGER = 2  # seconds to read away what a refused peer still sends, so that it can read why
 _LINGER_BYTES = 1 << 20
+_ANSWER = 20  # seconds to answer a ping
 _PUSHES = 16  # messages queued by one turn before they are sent
 _NO_PARAMS: Mapping[str, Any] = {}
 _OPEN, _LINGERING, _CLOSED = range(3)
@@ -393,13 +394,21 @@ class StreamConnection:
             self.flush()
 
     def expire(self) -> None:
-        """Called by the sweep when the deadline passed: close what is idle, leave what works."""
+        """Nothing was heard for too long: close what is idle; what works gets another deadline."""
         if self._busy:
             self.deadline = self.server.deadline
         elif self._leaving or self.codec.closing or self._state == _LINGERING:
             self.shut()
         else:
             self.close(1001, "idle")
+
+    def probe(self) -> bool:
+        """Ask whether the peer is still there, when its protocol can: it has until the new deadline to send anything at all."""
+        if self._busy or not self.is_open or not self.codec.probe():
+            return False
+        self.deadline = self.server.runtime.now + _ANSWER
+        self.flush()
+        return True
 
     # -- the end -------------------------------------------------------------------------------------------------
     def _linger(self) -> None:

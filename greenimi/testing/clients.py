@@ -1,15 +1,12 @@
 """Clients for every door of an application, in blocking style.
 
-Given an App they need no address: one end of a connected pair of sockets is handed to the server as if it had been accepted, so the
-bytes run through the very code that serves real clients, and no network is involved.  Datagrams go over the loopback interface, because
-they need addresses to be answered.  Given an address instead of an App, the same clients talk to any process.
+Given an App they need no address: see :mod:`greenimi.testing.links`.  Given an address instead, the same clients talk to any process.
 
 Whatever is waited for longer than ``timeout`` seconds raises TimeoutError.
 """
 
 from __future__ import annotations
 
-import _socket
 import base64
 import http.client
 import json as json_codec
@@ -22,7 +19,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from greenimi import green
 from greenimi.app import App
 from greenimi.codec.base import Codec
 from greenimi.codec.framing import PacketCodec, framing_from
@@ -34,29 +30,8 @@ from greenimi.dispatch.route import Route
 from greenimi.errors import ConnectionClosed, GreenimiError, ProtocolError
 from greenimi.interfaces import IPayload
 from greenimi.message import Headers
-from greenimi.servers.base import StreamHost
 from greenimi.servers.tcp import framing_table
-from greenimi.servers.udp import UdpServer
-
-Address = tuple[str, int]
-Target = App | Address
-TIMEOUT = 5.0
-
-
-def connect(target: Target, server: str = "web", *, timeout: float = TIMEOUT, address: Address = ("127.0.0.1", 0)) -> socket.socket:
-    """A socket to a stream server: in memory to the server of that name of an App, where ``address`` is what it takes for the client's."""
-    if isinstance(target, tuple):
-        return socket.create_connection(target, timeout)
-    green.require_patched()
-    host = target.doors.servers[server]
-    if not isinstance(host, StreamHost):
-        raise TypeError(f"the server {server} is of the kind {host.kind}, which has no connections")
-    mine, its = socket.socketpair()
-    mine.settimeout(timeout)
-    raw = _socket.socket(its.family, its.type, its.proto, its.detach())  # a server gets bare sockets
-    raw.setblocking(False)
-    host.accepted(raw, address)
-    return mine
+from greenimi.testing.links import TIMEOUT, Target, connect, datagram_address
 
 
 class TestResponse:
@@ -429,7 +404,7 @@ class DatagramClient(_Messages):
 
     def __init__(self, target: Target, server: str = "udp", *, payload: str = "json") -> None:
         super().__init__()
-        self._address = target if isinstance(target, tuple) else _datagram_address(target, server)
+        self._address = target if isinstance(target, tuple) else datagram_address(target, server)
         if isinstance(target, App):
             settings = target.doors.servers[server].settings
             payload = settings.payload
@@ -447,17 +422,3 @@ class DatagramClient(_Messages):
 
     def close(self) -> None:
         self._sock.close()
-
-
-def _datagram_address(app: App, server: str) -> Address:
-    """Where a started UDP server reads; one that was started without an address gets one here."""
-    host = app.doors.servers[server]
-    if not isinstance(host, UdpServer):
-        raise TypeError(f"the server {server} is of the kind {host.kind}, not udp")
-    if not host._readers:
-        bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        bound.bind(("127.0.0.1", 0))
-        host.attach(bound)
-        host.start()
-    address: Address = host._readers[0].address
-    return address

@@ -48,7 +48,8 @@ def test_the_default_takes_the_rest() -> None:
     found = router()
     found.set_default("default")
     assert found.find({"action": "say"}) == "say"
-    assert [found.find(data) for data in ({}, None, "x", [], {"action": "x"})] == ["default"] * 5
+    others: list[Any] = [{}, None, "x", [], {"action": "x"}]
+    assert [found.find(data) for data in others] == ["default"] * 5
 
 
 @pytest.mark.parametrize(

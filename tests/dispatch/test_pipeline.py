@@ -14,7 +14,8 @@ from greenimi.app import App
 from greenimi.container import Connection, Request, Scope, facade
 from greenimi.container.facade import Message as CurrentMessage
 from greenimi.errors import ConflictError, NoScope, StartError
-from greenimi.testing.clients import HttpClient, MessageClient, NotUpgraded, WebSocketClient, connect
+from greenimi.testing.clients import HttpClient, MessageClient, NotUpgraded, WebSocketClient
+from greenimi.testing.links import connect
 from greenimi.testing.plugin import AppFactory
 from greenimi.testing.support import wait_until
 from tests.apps import echo, layered

@@ -89,7 +89,13 @@ class Terminal:
             typed = answer.startswith("> ")
         if not serves:
             process.stdin.close()
-            process.wait(PATIENCE)
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                for served, log in self._serving:
+                    pid = re.findall(r"worker with pid: (\d+)", _read(log))[-1]
+                    Path("/tmp/diag.log").write_bytes(subprocess.run(["bash", "/tmp/diag.sh", pid], capture_output=True).stdout)
+                raise AssertionError(repr(_read(output)) + Path(f"/proc/{process.pid}/status").read_text()[:200] + str(os.waitpid(process.pid, os.WNOHANG)))
             found = _read(output)
             assert _matches(expected, found), _difference(expected, found)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from greenimi.app import App
-from greenimi.testing.clients import connect
+from greenimi.testing.links import connect
 from greenimi.testing.plugin import AppFactory
 from tests.apps import echo
 

@@ -169,6 +169,7 @@ def test_a_client_that_does_not_read_its_answers_is_held_back(make_echo: Make, l
     assert len(connection._inbox) < 5000  # one read's worth
     for _ in range(50):
         assert len(till.line()) == 65536 + 3
+        assert till.line() == b"[true]\n"
     wait_until(lambda: len(stage.log) == 20_002)
     assert stage.log == ["opening", "opened", *range(20_000)]
 

@@ -15,7 +15,6 @@ from greenimi.testing.clients import (
     NotUpgraded,
     RequestFailed,
     WebSocketClient,
-    connect,
 )
 from greenimi.testing.plugin import AppFactory, Serve
 from tests.apps import echo
@@ -138,14 +137,6 @@ def test_patience_ends(app_factory: AppFactory) -> None:
     with HttpClient(app, timeout=0.01) as web, pytest.raises(TimeoutError):
         web.get("/wait")
     app.container.get(echo.Stage).gate.set()
-
-
-def test_the_wrong_kind_of_server(app_factory: AppFactory) -> None:
-    app = app_factory([echo], echo.CONF)
-    with pytest.raises(TypeError, match="the server beacon is of the kind udp"):
-        connect(app, "beacon")
-    with pytest.raises(TypeError, match="the server till is of the kind tcp, not udp"):
-        DatagramClient(app, "till")
 
 
 def test_addresses_of_a_real_server(serve: Serve) -> None:
