@@ -113,17 +113,24 @@ class App:
     def start(self, sockets: Sockets | None = None, *, share: bool = False) -> App:
         """Commit, then start every service; the doors serve on ``sockets`` (by server name).  What started is stopped when one fails."""
         self.commit()
+        try:
+            self._start(sockets or {}, share)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _start(self, sockets: Sockets, share: bool) -> None:
         events = self.events
         self.container.get(Bridge).post = green.poster()
         events.emit(AppRun())
         events.emit(AppInit())
         doors = self.doors
         doors.build()
-        doors.listen(sockets or {}, share=share)
+        doors.listen(sockets, share=share)
         events.emit(WorkerStarting())
         self.container.get(Services).start()
         events.emit(WorkerStarted())
-        return self
 
     def drain(self) -> None:
         """Take no new work."""

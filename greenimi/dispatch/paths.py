@@ -149,13 +149,15 @@ _NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
 class PathRouter(Generic[R]):
     """Finds the route of a method and a path.  Filled at start, read-only afterwards."""
 
-    __slots__ = ("_root", "_static")
+    __slots__ = ("_root", "_static", "all_methods")
 
     def __init__(self) -> None:
+        self.all_methods: set[str] = set()  # of any template
         self._root: _Node[R] = _Node()
         self._static: dict[tuple[str, str], R] = {}
 
     def add(self, template: Template, method: str, route: R) -> None:
+        self.all_methods.add(method)
         node = self._root
         for segment in template.segments:
             node = self._child(node, segment)
@@ -223,14 +225,4 @@ class PathRouter(Generic[R]):
 
     def methods(self, path: str) -> set[str]:
         """Every method that some template has for this path.  Empty: there is nothing at the path."""
-        return {method for method in self.all_methods() if self.find(method, path) is not None}
-
-    def all_methods(self, node: _Node[R] | None = None) -> set[str]:
-        """Every method of any template."""
-        node = node or self._root
-        found = set(node.leaf)
-        children = [*node.literals.values(), *(child for _, _, child in node.patterns), node.plain, node.rest]
-        for child in children:
-            if child is not None:
-                found |= self.all_methods(child)
-        return found
+        return {method for method in self.all_methods if self.find(method, path) is not None}

@@ -100,7 +100,7 @@ class HttpPipeline:
             found = self._find("GET", path)
         if found is not None:
             return found
-        known = self._router.methods(path) if path != "*" else self._router.all_methods()
+        known = self._router.methods(path) if path != "*" else self._router.all_methods
         if not known:
             return None
         allowed = sorted((known - {WEBSOCKET}) | ({"HEAD"} if "GET" in known else set()) | {"OPTIONS"})

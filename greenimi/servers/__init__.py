@@ -34,6 +34,8 @@ def includeme(setup: Setup) -> None:
     for name, found in settings.items():
         if found.kind not in KINDS:
             raise ConfigError(f"servers.{name}.kind is {found.kind!r}; known kinds: {', '.join(KINDS)}")
+        if found.outbox <= found.high_water:
+            raise ConfigError(f"servers.{name}.outbox ({found.outbox}) must be larger than its high_water ({found.high_water})")
         setup.note("settings", (f"servers.{name}", ServerSettings))
         setup.note("server", ServerFacts(name, found.kind, found.action_field))
     setup.on_mark("controller", add_controller)

@@ -17,7 +17,7 @@ from greenimi.servers.stream import StreamConnection
 
 if TYPE_CHECKING:
     from greenimi.codec.base import Codec
-    from greenimi.servers.stream import Endpoint
+    from greenimi.servers.endpoint import Endpoint
 
 log = logging.getLogger("greenimi.servers")
 

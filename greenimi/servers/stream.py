@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from gevent import get_hub
 from gevent.event import Event
@@ -23,6 +23,7 @@ from greenimi.message import Message
 if TYPE_CHECKING:
     from greenimi.codec.base import Codec
     from greenimi.servers.base import StreamHost
+    from greenimi.servers.endpoint import Endpoint
 
 log = logging.getLogger("greenimi.servers")
 
@@ -33,27 +34,6 @@ _ANSWER = 20  # seconds to answer a ping
 _PUSHES = 16  # messages queued by one turn before they are sent
 _NO_PARAMS: Mapping[str, Any] = {}
 _OPEN, _LINGERING, _CLOSED = range(3)
-
-
-class Endpoint(Protocol):
-    """What a connection's messages are for: the server's side of one protocol.  Runs in a handler greenlet."""
-
-    @property
-    def has_opened(self) -> bool: ...
-
-    @property
-    def has_closed(self) -> bool: ...
-
-    def process(self, connection: StreamConnection, message: Any) -> None:
-        """Handle one message, or the ProtocolError that ends the conversation."""
-
-    def opened(self, connection: StreamConnection, message: Any) -> None:
-        """Run before the first message.  ``message`` is the handshake, or an empty message."""
-
-    def closed(self, connection: StreamConnection) -> None: ...
-
-    def send(self, connection: StreamConnection, data: Any) -> None:
-        """Encode what ``connection.send`` was given and queue it in the connection's codec."""
 
 
 class _Note:

@@ -65,7 +65,8 @@ def verdicts(index: dict[str, Any]) -> list[tuple[str, str, str]]:
 
 def report(found: list[tuple[str, str, str]]) -> bool:
     """Print counts and every case that was not simply OK; whether the bar is met."""
-    print(f"{len(found)} cases, behavior: {dict(Counter(behavior for _, behavior, _ in found))}, close: {dict(Counter(close for *_, close in found))}")
+    behaviors, closes = (dict(Counter(verdict[at] for verdict in found)) for at in (1, 2))
+    print(f"{len(found)} cases, behavior: {behaviors}, close: {closes}")
     passed = bool(found)
     for name, behavior, close in found:
         if behavior != "OK" or close != "OK":

@@ -1,7 +1,8 @@
 """Gunicorn's corpus of good and bad HTTP requests, sent over the wire.
 
-A bad request must be refused: a status of 400 or above as its only answer, or the end of the connection without any.  A good file must be answered
-with a 2xx for each of its requests.  Files that set Gunicorn's own settings, or speak the PROXY protocol, are left out.
+A bad request must be refused: by a status of 400 or above as the only answer, or by the end of the connection without any.
+A good file must be answered with a 2xx for each of its requests.  Files that set Gunicorn's own settings, or speak the PROXY
+protocol, are left out.
 
 Many files lack the Host field that RFC 9112 section 3.2 demands, so that their own fault is never looked at.  ``add_host`` gives them one.
 """
@@ -92,7 +93,8 @@ class Verdict:
         said = ", ".join(map(str, self.statuses)) or "nothing"
         reason = self.text.rpartition(b"\r\n\r\n")[2].decode("utf-8", "replace").strip()
         wanted = f"{self.file.requests} times 2xx" if self.file.good else "one refusal"
-        return f"{'valid' if self.file.good else 'invalid'}/{self.file.name}: wanted {wanted}, got {said} ({reason[:120]}){'' if self.closed else ', stayed open'}"
+        name = f"{'valid' if self.file.good else 'invalid'}/{self.file.name}"
+        return f"{name}: wanted {wanted}, got {said} ({reason[:120]}){'' if self.closed else ', stayed open'}"
 
 
 # -- the corpus ------------------------------------------------------------------------------------------------------

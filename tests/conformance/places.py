@@ -50,5 +50,14 @@ def fetch_sdist(name: str, version: str, cache: Path) -> Path:
     file = cache / f"{name}-{version}.tar.gz"
     if not file.is_file():
         pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet")
-        fetch(*pip, "--no-deps", "--no-binary", ":all:", "--dest", str(cache), f"{name}=={version}", what=f"the source distribution of {name} {version}")
+        fetch(
+            *pip,
+            "--no-deps",
+            "--no-binary",
+            ":all:",
+            "--dest",
+            str(cache),
+            f"{name}=={version}",
+            what=f"the source distribution of {name} {version}",
+        )
     return file

@@ -11,7 +11,7 @@ import pytest
 from greenimi.testing.gunicorn import Gunicorn
 from tests.conformance import gunicorn_requests
 from tests.conformance.gunicorn_requests import SPLITS, STRICTER, File, Verdict, add_host, judge, unescape
-from tests.conformance.places import CACHE, NotRun, serving
+from tests.conformance.places import CACHE, NotRun, fetch_sdist, serving
 
 pytestmark = pytest.mark.live
 
@@ -96,4 +96,4 @@ def test_what_counts_as_right(good: bool, statuses: tuple[int, ...], right: bool
 def test_the_sdist_that_is_not_there_is_told_apart_from_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.conformance.places.sys.executable", "/bin/false")
     with pytest.raises(NotRun, match=r"the source distribution of gunicorn 0 cannot be had"):
-        gunicorn_requests.fetch_sdist("gunicorn", "0", tmp_path)
+        fetch_sdist("gunicorn", "0", tmp_path)

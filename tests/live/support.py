@@ -118,7 +118,9 @@ def shake(link: Raw, path: str = "/chat") -> Raw:
     return link
 
 
-def frame(opcode: int, payload: bytes = b"", *, final: bool = True, reserved: int = 0, masked: bool = True, size: int | None = None) -> bytes:
+def frame(
+    opcode: int, payload: bytes = b"", *, final: bool = True, reserved: int = 0, masked: bool = True, size: int | None = None
+) -> bytes:
     """One frame as no library would send it; ``size``: a length that need not be true."""
     size = len(payload) if size is None else size
     first = bytes([(0x80 if final else 0) | reserved << 4 | opcode])
@@ -258,7 +260,9 @@ class Service:
         try:
             wait_until(level)
         except AssertionError:
-            raise AssertionError(f"left behind: {({name: (before[name], after[name]) for name in before if after[name] > before[name]})}") from None
+            raise AssertionError(
+                f"left behind: { ({name: (before[name], after[name]) for name in before if after[name] > before[name]}) }"
+            ) from None
         assert after["pid"] == before["pid"]
         assert len(self.gunicorn.booted) == 1
         log = watch.log

@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import json
 import socket
+from unittest.mock import ANY
 
 import pytest
 
-from tests.live.support import BINARY, CLOSE, TEXT, Service, Watch, close_code, frame, handshake, message, packet, read_frame, response, shake
+from tests.live.support import (
+    BINARY,
+    CLOSE,
+    TEXT,
+    Service,
+    Watch,
+    close_code,
+    frame,
+    handshake,
+    message,
+    packet,
+    read_frame,
+    response,
+    shake,
+)
 
 pytestmark = pytest.mark.live
 
@@ -137,6 +152,12 @@ def test_messages_that_nobody_understands(service: Service, watch: Watch, door: 
             assert isinstance(answer["error"], dict)
             assert answer["error"]["code"] == code, (payload, answer)
             assert chat.ask(GOOD) == ANSWER
+
+
+def test_lists_in_lists_without_end(service: Service, watch: Watch) -> None:
+    with Chat(service, "chat") as chat:
+        assert chat.ask(b"[" * 9000)["error"] == {"code": 400, "message": ANY}
+        assert chat.ask(GOOD) == ANSWER
 
 
 @pytest.mark.parametrize("door", ["chat", "till", "scale", "beacon"])

@@ -70,7 +70,11 @@ def test_http(service: Service, undisturbed: Watch, data: bytes) -> None:
 
 
 @fuzz
-@given(data=bytes_for([frame(1, GOOD), frame(2, GOOD), frame(9, b"x"), frame(1, GOOD[:5], final=False) + frame(0, GOOD[5:]), frame(8, b"\x03\xe8")]))
+@given(
+    data=bytes_for(
+        [frame(1, GOOD), frame(2, GOOD), frame(9, b"x"), frame(1, GOOD[:5], final=False) + frame(0, GOOD[5:]), frame(8, b"\x03\xe8")]
+    )
+)
 def test_websocket(service: Service, undisturbed: Watch, data: bytes) -> None:
     throw(shake(service.link("web")), data)
     service.neighbour.ask()

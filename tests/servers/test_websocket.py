@@ -321,13 +321,28 @@ def test_the_server_says_goodbye_when_it_stops(app: App) -> None:
         assert chat.close_code == 1001
 
 
-def test_an_idle_websocket_is_closed_with_1001(app: App) -> None:
+def test_a_silent_client_is_pinged_and_closed_with_1001_when_it_does_not_answer(app: App) -> None:
+    server = app.doors.servers["web"]
     with WebSocketClient(app, "/chat") as chat:
         assert chat.request("echo", text="x") == {"text": "x"}
-        app.doors.servers["web"].sweep(app.doors.runtime.now + 1000)  # type: ignore[union-attr]
+        server.sweep(app.doors.runtime.now + 1000)  # type: ignore[union-attr]
+        server.sweep(app.doors.runtime.now + 2000)  # type: ignore[union-attr]
         with pytest.raises(ConnectionClosed):
             chat.receive()
         assert (chat.close_code, chat.close_reason) == (1001, "idle")
+
+
+def test_a_silent_client_that_answers_pings_is_kept(app: App) -> None:
+    server = app.doors.servers["web"]
+    with WebSocketClient(app, "/chat") as chat:
+        assert chat.request("echo", text="x") == {"text": "x"}
+        (connection,) = server.connections  # type: ignore[union-attr]
+        for _ in range(3):
+            connection.deadline = 0.0
+            server.sweep(app.doors.runtime.now)  # type: ignore[union-attr]
+            chat._feed(1e9)  # the ping, answered at once
+            wait_until(lambda: connection.deadline > app.doors.runtime.now + 50)  # a ping alone gives 20 seconds
+        assert chat.request("echo", text="x") == {"text": "x"}
 
 
 def test_a_slow_consumer_is_disconnected(make_echo: Make) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from greenlet import greenlet
@@ -60,7 +61,7 @@ class Web:
             "busy handlers": handlers.busy,
             "waiting messages": handlers.waiting,
             "greenlets outside the pool": kinds.count(greenlet) - handlers.size,
-            "descriptors": len(os.listdir("/proc/self/fd")),
+            "descriptors": sum(1 for _ in Path("/proc/self/fd").iterdir()),
         }
 
     @get("/hello/{name}")
@@ -70,6 +71,10 @@ class Web:
     @post("/echo")
     def echo(self, payload: Any) -> Any:
         return payload
+
+    @get("/double")
+    def double(self, number: int) -> int:
+        return 2 * number
 
     @post("/add")
     def add(self, one: int, two: int) -> int:
