@@ -64,6 +64,7 @@ class App:
         self.setup = Setup(config)
         self._includes = includes
         self._committed = False
+        self._started = False
         self._before: Container | None = None
 
     @classmethod
@@ -121,6 +122,7 @@ class App:
         return self
 
     def _start(self, sockets: Sockets, share: bool) -> None:
+        self._started = True
         events = self.events
         self.container.get(Bridge).post = green.poster()
         events.emit(AppRun())
@@ -141,9 +143,11 @@ class App:
         if not self._committed:
             return
         events = self.events
-        self._quietly(events.emit, WorkerStopping())
-        self._quietly(self.container.get(Services).stop)
-        self._quietly(events.emit, WorkerStopped())
+        if self._started:
+            self._quietly(events.emit, WorkerStopping())
+            self._quietly(self.container.get(Services).stop)
+            self._quietly(events.emit, WorkerStopped())
+            self._started = False
         set_default_container(self._before)
         self._quietly(self.container.close)
         self._committed = False

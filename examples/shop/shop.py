@@ -41,7 +41,7 @@ class Shop:
 
     def __init__(self, events: Events, file: Annotated[str, ConfigValue("shop.database")]) -> None:
         self._events = events
-        database.init(HERE / file)
+        database.init(HERE / file if file != ":memory:" else file)
         with database.connection_context():
             database.create_tables([Order])
 

@@ -1,0 +1,33 @@
+"""Settings of servers: every one is found, and what contradicts itself is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from greenimi.config import Config
+from greenimi.errors import ConfigError
+from greenimi.servers.settings import configured_servers
+from greenimi.testing.plugin import AppFactory
+
+
+def test_every_server_in_the_order_of_conf() -> None:
+    found = configured_servers(Config({"servers": {"till": {"kind": "tcp"}, "web": {"idle": 5}}}))
+    assert list(found) == ["till", "web"]
+    assert (found["till"].kind, found["web"].kind, found["web"].idle) == ("tcp", "http", 5.0)
+
+
+def test_an_unknown_key_is_named_with_a_suggestion() -> None:
+    with pytest.raises(ConfigError, match=r"unknown key paylod in \[servers.web\]; did you mean payload"):
+        configured_servers(Config({"servers": {"web": {"paylod": "json"}}}))
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"kind": "htpp"}, "servers.web.kind is 'htpp'; known kinds: http, tcp, udp"),
+        ({"outbox": 1000, "high_water": 2000}, "must be larger than its high_water"),
+    ],
+)
+def test_what_contradicts_itself(app_factory: AppFactory, table: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        app_factory(conf={"servers": {"web": table}})
