@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,8 @@ def member(node: ast.stmt) -> tuple[str, str]:
         case ast.FunctionDef(name=name, args=arguments, returns=returns):
             if arguments.args and arguments.args[0].arg == "self":
                 del arguments.args[0]
-            return name, f"({ast.unparse(arguments)}) -> {ast.unparse(returns) if returns else None}"
+            text = f"({ast.unparse(arguments)}) -> {ast.unparse(returns) if returns else None}"
+            return name, re.sub(r"\b_(?=[A-Z]\b)", "", text)  # type variables of a stub are private
         case ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]):
             return name, ""
     raise AssertionError(f"line {node.lineno}: neither a method nor an attribute")

@@ -23,13 +23,13 @@ class Called: pass
 @http
 class Api:
     @get("/a")
-    def get(self): pass
+    def show(self): pass
 
     @route(
         "/b",
         methods=("put",),
     )
-    def route(self): pass
+    def store(self): pass
 
 @http("/prefix", server="web")
 class Prefixed: pass
@@ -37,13 +37,13 @@ class Prefixed: pass
 @websocket("/chat")
 class Chat:
     @opened
-    def opened(self): pass
+    def enter(self): pass
 
     @closed
-    def closed(self): pass
+    def leave(self): pass
 
     @on("say")
-    def on(self): pass
+    def say(self): pass
 
     @on.default
     def rest(self): pass
@@ -109,7 +109,7 @@ def placed() -> list[tuple[str, Mark, int]]:
 
 def test_every_mark_knows_its_line() -> None:
     found = placed()
-    assert len(found) == 23
+    assert len(found) == 24
     assert [(name, mark.where.file, mark.where.line) for name, mark, _ in found] == [(name, "/app/shop.py", line) for name, _, line in found]
 
 
@@ -119,10 +119,10 @@ def test_what_the_marks_say() -> None:
     assert found["Called"].options["name"] == "x"
     assert found["Api"].options == {"kind": "http", "path": "", "server": ()}
     assert found["Prefixed"].options == {"kind": "http", "path": "/prefix", "server": ("web",)}
-    assert found["Api.route"].options == {"path": "/b", "methods": ("PUT",), "name": ""}
+    assert found["Api.store"].options == {"path": "/b", "methods": ("PUT",), "name": ""}
     assert found["Chat"].options == {"kind": "websocket", "path": "/chat", "server": (), "payload": "", "subprotocols": ()}
     assert found["Root"].options["path"] == ""
-    assert found["Chat.on"].options == {"action": "say", "match": None, "default": False}
+    assert found["Chat.say"].options == {"action": "say", "match": None, "default": False}
     assert found["Chat.rest"].options == {"action": None, "match": None, "default": True}
     assert found["Udp"].options == {"kind": "udp", "path": "", "server": ("a", "b")}
     assert found["named"].options == {"name": "a.b", "priority": 0, "once": False}

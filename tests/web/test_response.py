@@ -86,12 +86,6 @@ def test_a_text_of_a_class_of_its_own_is_text() -> None:
     assert (found.body, found.content_type) == ("<b>", TEXT)
 
 
-@pytest.mark.parametrize("value", [bytearray(b"\x00"), memoryview(b"\x00")])
-def test_bytes_of_other_kinds_are_bytes(value: Any) -> None:
-    found = render(value)
-    assert (found.body, found.content_type) == (b"\x00", BYTES)
-
-
 @pytest.mark.parametrize("value", [object(), {1j}, [object()]])
 def test_what_json_cannot_tell_is_a_type_error(value: Any) -> None:
     with pytest.raises(TypeError):
