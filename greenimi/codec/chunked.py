@@ -6,12 +6,11 @@ import re
 
 from greenimi.errors import ProtocolError
 
-_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(;[\t !-~\x80-\xff]*)?")
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t !-~\x80-\xff]*)?")
 _TRAILER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t !-~\x80-\xff]*)")
 _SIZE_LINE_LIMIT = 4096
-_FORBIDDEN_TRAILERS = frozenset(
-    {"content-length", "transfer-encoding", "host", "trailer", "content-encoding", "content-type", "authorization"}
-)
+_FRAMING = frozenset({"content-length", "transfer-encoding", "host"})  # a trailer of that name is an attack
+_NO_TRAILERS = frozenset({"trailer", "content-encoding", "content-type", "authorization"})  # and these are left out
 
 _SIZE, _DATA, _DATA_END, _TRAILERS, _DONE = range(5)
 
@@ -71,7 +70,7 @@ class ChunkedReader:
         limit = _SIZE_LINE_LIMIT if self._state == _SIZE else self._limit
         at = data.find(b"\n", position, position + limit + 2)
         if at < 0:
-            if len(data) - position > limit:
+            if len(data) - position > limit + 1:  # its CR may be here
                 raise ProtocolError("a chunk's size line or a trailer is too long", status=431 if self._state == _TRAILERS else 400)
             if self._state == _SIZE:
                 self._check_partial_size(data[position:])
@@ -109,6 +108,7 @@ class ChunkedReader:
         if match is None:
             raise ProtocolError("a trailer field is malformed")
         name = match[1].decode("latin-1").lower()
-        if name in _FORBIDDEN_TRAILERS:
+        if name in _FRAMING:
             raise ProtocolError(f"the field {name} is not allowed as a trailer")
-        self.trailers.append((name, match[2].decode("latin-1").rstrip(" \t")))
+        if name not in _NO_TRAILERS:  # they would change what a request means, which was acted on already (RFC 9110 section 6.5.1)
+            self.trailers.append((name, match[2].decode("latin-1").rstrip(" \t")))

@@ -1,39 +1,45 @@
 """HTTP/1.1, server side (RFC 9110, RFC 9112), over llhttp, sans-IO.
 
-llhttp checks the syntax of a head; what it lets pass is checked here: versions, exactly one Host, one space between the parts of the
-request line, no fragment, no Transfer-Encoding before 1.1 or other than ``chunked``. Header fields are not taken apart unless somebody
-asks.
+llhttp checks the syntax of a head; what it lets pass is checked here: versions, one Host and at most one Content-Type, one space between
+the parts of the request line, no Transfer-Encoding before 1.1.  A body in another transfer coding below ``chunked`` (gzip, ...) is framed
+by the chunks and handed on as it is, not decoded.  Header fields are not taken apart unless somebody asks.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote
 
 from httptools import HttpParserError, HttpParserInvalidMethodError, HttpParserUpgrade, HttpRequestParser
 
 from greenimi.codec.base import Codec
 from greenimi.codec.chunked import ChunkedReader
 from greenimi.codec.heads import FRAMING_FIELDS, ResponseHeads, render_fields
+from greenimi.codec.target import split_target
 from greenimi.errors import ConnectionClosed, ProtocolError
 from greenimi.message import Body, Request, Response, Upgrade
 
 _HEAD_END = b"\r\n\r\n"
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{0,32}").match
+_LONGEST_METHOD = 32
+_SINGLE_FIELDS = re.compile(rb"\n([hH][oO][sS][tT]|[cC][oO][nN][tT][eE][nN][tT]-[tT][yY][pP][eE]):").findall
+_CODINGS = frozenset({"chunked", "gzip", "x-gzip", "deflate", "compress", "x-compress", "identity"})
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _NO_BODY = frozenset({204, 205, 304})
 
 
 @dataclass(frozen=True, slots=True)
 class Http1Limits:
-    """What one peer may send.  Bytes, but ``fields``."""
+    """What one peer may send.  Bytes, but ``fields`` and ``host``."""
 
     line: int = 8192
     head: int = 32768
     fields: int = 100
     body: int = 16 * 1024 * 1024
     buffer: int = 65536
+    host: bool = True  # a request of HTTP/1.1 without Host is refused, as RFC 9112 section 3.2 demands
     harmless: int = field(init=False)  # a head of up to this size cannot break a limit
 
     def __post_init__(self) -> None:
@@ -44,6 +50,7 @@ class Http1Codec(Codec):
     """One connection.  ``receive`` gives requests in order; each is answered in that order, whole (``respond``) or in parts."""
 
     __slots__ = (
+        "_blank",
         "_buffer",
         "_chunked",
         "_complete",
@@ -52,6 +59,7 @@ class Http1Codec(Codec):
         "_held",
         "_keep_alive",
         "_left",
+        "_odd",
         "_limits",
         "_parser",
         "_request",
@@ -65,6 +73,8 @@ class Http1Codec(Codec):
         self._heads = heads
         self._buffer = b""  # bytes of a head that is not complete yet, or behind a requested upgrade
         self._fed = 0  # how many of them llhttp has seen
+        self._odd = False  # the method is none that llhttp knows
+        self._blank = False  # an empty line came before the request line
         self._complete = False
         self._keep_alive = True
         self._stream: Body | None = None  # the body now arriving
@@ -115,12 +125,13 @@ class Http1Codec(Codec):
             self._buffer = b""
         size = len(data)
         while start < size:
-            if not self._fed and data[start] in b"\r\n":  # empty lines before a request line are to be ignored
+            if not self._fed and data[start] in b"\r\n":  # one empty line before a request line is to be ignored
                 if data[start:] == b"\r":
                     self._buffer = b"\r"
                     return
-                if not data.startswith(b"\r\n", start):
-                    raise ProtocolError("a line ends without CR")
+                if self._blank or not data.startswith(b"\r\n", start):
+                    raise ProtocolError("the request does not begin with a request line")
+                self._blank = True
                 start += 2
                 continue
             end = data.find(_HEAD_END, max(start, search))
@@ -154,70 +165,102 @@ class Http1Codec(Codec):
     def _partial_head(self, data: bytes) -> None:
         """Not all there yet: let llhttp see what is, so that nonsense is refused at once, and mind the limits."""
         self._buffer = data
+        if self._odd:
+            self._unknown_method(data)
+            return
         size = len(data)
-        if size > self._limits.line and data.find(b"\r\n", 0, self._limits.line + 2) < 0:
-            raise ProtocolError(f"the request line is over {self._limits.line} bytes", status=414)
-        if size > self._limits.head:
-            raise ProtocolError(f"the head is over {self._limits.head} bytes", status=431)
+        self._check_size(data)
         if self._fed < size:
-            self._parse(data[self._fed :])
+            self._parse(data, self._fed, size)
             self._fed = size
 
-    def _parse(self, data: bytes) -> bool:
-        """Give bytes of a head to llhttp; True when it ends in a requested upgrade."""
+    def _check_size(self, data: bytes) -> None:
+        """Refuse a head over its limits; what is malformed within them is refused as that, however the bytes were cut."""
+        limits = self._limits
+        size = len(data)
+        if size > limits.line and data.find(b"\r\n", 0, limits.line + 2) < 0:
+            self._parse(data, self._fed, limits.line)
+            raise ProtocolError(f"the request line is over {limits.line} bytes", status=414)
+        if size > limits.head:
+            self._parse(data, self._fed, limits.head)
+            raise ProtocolError(f"the head is over {limits.head} bytes", status=431)
+
+    def _parse(self, head: bytes, start: int, end: int) -> bool:
+        """Give ``head[start:end]`` to llhttp; True when it ends in a requested upgrade."""
         try:
-            self._parser.feed_data(data)  # type: ignore[union-attr]
+            self._parser.feed_data(head if not start and end == len(head) else head[start:end])  # type: ignore[union-attr]
         except HttpParserUpgrade:
             return True
         except HttpParserInvalidMethodError:
-            raise ProtocolError("the method is unknown", status=501) from None
+            self._unknown_method(head)
         except HttpParserError as error:
             text = str(error)
             raise ProtocolError(f"malformed request: {text}", status=505 if "HTTP version" in text else 400) from None
         return False
 
+    def _unknown_method(self, head: bytes) -> None:
+        """llhttp does not know it: 501 for a method, 400 for what is none.  Waits for more when that cannot be told yet."""
+        self._odd = True
+        end = _TOKEN(head).end()  # type: ignore[union-attr]  # it always matches
+        if end == len(head) and end < _LONGEST_METHOD:
+            return
+        if end and head[end : end + 1] == b" ":
+            raise ProtocolError("the method is unknown", status=501)
+        raise ProtocolError("malformed request: it does not begin with a method")
+
     def _head(self, head: bytes) -> Request:
         """One complete head, checked."""
+        if self._odd:
+            self._unknown_method(head)
         self._complete = False
-        upgrade = self._parse(head[self._fed :] if self._fed else head)
-        self._fed = 0
-        text = head.decode("latin-1")
-        line, _, fields = text.partition("\r\n")
         size = len(head)
         limits = self._limits
         if size > limits.harmless:
-            if len(line) > limits.line:
-                raise ProtocolError(f"the request line is over {limits.line} bytes", status=414)
-            if size > limits.head:
-                raise ProtocolError(f"the head is over {limits.head} bytes", status=431)
-            if fields.count("\n") - 1 > limits.fields:
-                raise ProtocolError(f"more than {limits.fields} header fields", status=431)
+            self._check_size(head)
+        upgrade = self._parse(head, self._fed, size)
+        self._fed = 0
+        self._blank = False
+        text = head.decode("latin-1")
+        line, _, fields = text.partition("\r\n")
+        if size > limits.harmless and fields.count("\n") - 1 > limits.fields:
+            raise ProtocolError(f"more than {limits.fields} header fields", status=431)
         try:
             method, target, version = line.split(" ")
         except ValueError:
             raise ProtocolError("the request line does not have three parts with one space between") from None
-        hosts = head.lower().count(b"\r\nhost:")
         if version == "HTTP/1.1":
-            if hosts != 1:
-                raise ProtocolError("a request needs exactly one Host field")
             minor = "1.1"
         elif version == "HTTP/1.0":
-            if hosts > 1:
-                raise ProtocolError("a request has more than one Host field")
             minor = "1.0"
         else:
             raise ProtocolError(f"the version {version[:20]} is not supported", status=505)
-        path, query = _split_target(method, target)
+        singles = _SINGLE_FIELDS(head)
+        if len(singles) != 1 or singles[0][0] not in b"hH":  # one Host and nothing else of note, nearly always
+            self._check_singles(singles, host_needed=minor == "1.1" and limits.host)
+        path, query = split_target(method, target)
         request = Request(method, target, path, query, text, minor)
-        request.upgrade = upgrade
-        if upgrade:
-            self._parser = HttpRequestParser(self)
         if self._complete:
             request.keep_alive = self._keep_alive
         else:
             self._keep_alive = request.keep_alive = self._parser.should_keep_alive()  # type: ignore[union-attr]
             request.stream = Body()
+        if upgrade:
+            self._parser = HttpRequestParser(self)
+            if method == "CONNECT":  # to llhttp the end of HTTP; we make no tunnels
+                self._keep_alive = request.keep_alive = False
+            else:
+                request.upgrade = True
         return request
+
+    @staticmethod
+    def _check_singles(names: list[bytes], *, host_needed: bool) -> None:
+        """Fields that two readers of one request must not read differently."""
+        found = [name.lower() for name in names]
+        for name in (b"host", b"content-type"):
+            if found.count(name) > 1:
+                raise ProtocolError(f"a request has more than one {name.decode()} field")
+        if host_needed and b"host" not in found:
+            raise ProtocolError("a request needs a Host field")
 
     # -- bodies -----------------------------------------------------------------------------------------------
     def _begin_body(self, request: Request, data: bytes, found: list[Request | ProtocolError]) -> bytes:
@@ -228,7 +271,7 @@ class Http1Codec(Codec):
         if coding is not None:
             if request.version == "1.0":
                 raise ProtocolError("Transfer-Encoding is not allowed in HTTP/1.0")
-            if coding.lower() != "chunked":
+            if not all(name.strip(" \t").lower() in _CODINGS for name in coding.split(",")):
                 raise ProtocolError(f"the transfer coding {coding[:40]} is not supported", status=501)
             self._chunked = ChunkedReader(self._limits.head)
         else:
@@ -399,34 +442,3 @@ class Http1Codec(Codec):
     def release(self) -> None:
         """Let go of the parser (it and this codec hold each other)."""
         self._parser = None
-
-
-def _split_target(method: str, target: str) -> tuple[str, str]:
-    """Path (decoded) and query of a request target, in origin, absolute or asterisk form (RFC 9112 section 3.2)."""
-    if "#" in target:
-        raise ProtocolError("the request target holds a fragment")
-    if not target.startswith("/"):
-        if method == "CONNECT":
-            raise ProtocolError("CONNECT is not supported", status=501)
-        if target == "*" and method == "OPTIONS":
-            return "*", ""
-        scheme, found, rest = target.partition("://")
-        if not found or scheme.lower() not in ("http", "https"):
-            raise ProtocolError("the request target is neither a path nor a URL")
-        authority, slash, path = rest.partition("/")
-        if not authority.partition("?")[0]:
-            raise ProtocolError("the request target has no host")
-        if not slash:
-            _, mark, query = authority.partition("?")
-            return "/", query if mark else ""
-        target = "/" + path
-    if "?" in target:
-        path, _, query = target.partition("?")
-    else:
-        path, query = target, ""
-    if "%" in path:
-        try:
-            path = unquote(path, errors="strict")
-        except UnicodeDecodeError:
-            raise ProtocolError("the path is not UTF-8") from None
-    return path, query

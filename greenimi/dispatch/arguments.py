@@ -45,6 +45,7 @@ _FRAMEWORK: dict[Any, Getter] = {
     Scope: lambda message: scope(),
     Container: lambda message: scope().container,
 }
+_AS_SENT = str | bytes  # a WebSocket message as it came, text or binary
 _COLLECTIONS = (list, tuple, set, frozenset)
 _HTTP_ONLY = (Request, Headers, Body)
 
@@ -133,6 +134,8 @@ def _hashable(annotation: Any) -> bool:
 
 
 def _check_data_type(place: str, name: str, annotation: Any) -> None:
+    if annotation == _AS_SENT:
+        return
     try:
         info = msgspec.inspect.type_info(annotation)
     except TypeError as error:
@@ -146,7 +149,7 @@ def _check_data_type(place: str, name: str, annotation: Any) -> None:
 
 def _converter(name: str, annotation: Any, *, text: bool) -> Getter:
     """Value to the declared type; BadMessage names the argument."""
-    if annotation is Any:
+    if annotation is Any or annotation == _AS_SENT:
         return lambda value: value
     convert = msgspec.convert
     strict = not text

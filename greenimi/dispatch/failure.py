@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from greenimi.container.registry import current_container
-from greenimi.errors import GreenimiError, ProtocolError, Refusal
+from greenimi.errors import ConnectionClosed, GreenimiError, ProtocolError, Refusal
 from greenimi.log import ErrorHandlers
 from greenimi.message import Response
 
@@ -77,6 +77,8 @@ def report(error: BaseException, what: Any) -> None:
     """Log an error of a handler: a refusal in a line at debug level, everything else through the global error handlers."""
     if isinstance(error, Refusal):
         log.debug("%r: %s %s", what, error.status, error.text)
+    elif isinstance(error, ProtocolError | ConnectionClosed):  # the peer's fault, found by a handler that was reading
+        log.info("%r: %s", what, error.text)
     else:
         current_container().get(ErrorHandlers).handle(error, repr(what))
 

@@ -16,7 +16,7 @@ from greenimi.dispatch.fields import FieldRouter
 from greenimi.dispatch.layers import resolve_layers
 from greenimi.dispatch.paths import PathRouter
 from greenimi.dispatch.route import Route
-from greenimi.errors import MethodNotAllowed, NotFound, Refusal
+from greenimi.errors import BadMessage, MethodNotAllowed, NotFound, Refusal
 from greenimi.interfaces import IPayload
 from greenimi.message import Message, Reply, Request, Response
 from greenimi.web.response import render
@@ -214,6 +214,8 @@ class MessagePipeline:
         try:
             return self._encode(reply)
         except TypeError:  # text and raw payloads have no place for an error
+            if isinstance(error, BadMessage):
+                message.connection.close(1003, error.text)
             return None
 
     def opened(self, message: Message) -> None:

@@ -34,7 +34,13 @@ class HttpServer(StreamHost):
         super().__init__(name, "http", settings, container, runtime)
         self.pipeline = pipeline
         self._endpoint = HttpEndpoint(self)
-        self._limits = Http1Limits(settings.max_line, settings.max_head, settings.max_fields, settings.max_body)
+        self._limits = Http1Limits(
+            line=settings.max_line,
+            head=settings.max_head,
+            fields=settings.max_fields,
+            body=settings.max_body,
+            host=settings.require_host,
+        )
 
     def new_codec(self) -> Codec:
         return Http1Codec(self._limits, self.runtime.heads)

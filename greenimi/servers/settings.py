@@ -30,6 +30,7 @@ class ServerSettings:
     max_line: int = option(8192, "Bytes of an HTTP request line.")
     max_head: int = option(32768, "Bytes of an HTTP request's head.")
     max_fields: int = option(100, "Header fields of an HTTP request.")
+    require_host: bool = option(True, "Refuse HTTP/1.1 requests without a Host field, as the standard demands.")
     max_body: int = option(16 * 1024 * 1024, "Bytes of an HTTP request's body.")
     max_message: int = option(1024 * 1024, "Bytes of a WebSocket message, a TCP packet or a UDP datagram.")
     origins: list[str] = option([], "Origins that may open WebSockets besides the server's own host; * for any.")

@@ -245,7 +245,7 @@ class StreamConnection:
         inbox = self._inbox
         codec = self.codec
         try:
-            while inbox and (self._outbox is None or len(self._outbox) <= self.server.high_water):
+            while inbox and not codec.closing and (self._outbox is None or len(self._outbox) <= self.server.high_water):
                 message = inbox.pop(0)
                 if type(message) is _Note:
                     self._take_note(message)
@@ -258,6 +258,8 @@ class StreamConnection:
                     self._read_again()
         finally:
             self._busy = False
+            if codec.closing:
+                inbox.clear()  # what came behind the end is not answered
             if self._state == _OPEN:
                 if inbox and self._outbox is None:  # this handler was killed; the messages behind it are not lost
                     self._busy = True

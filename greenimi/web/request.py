@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qsl
 
-import msgspec
-
+from greenimi.codec.payload import Json, MsgPack
 from greenimi.errors import BadMessage, Refusal
 from greenimi.message import Request
 
 _FORM_FIELDS = 1000
+_JSON = Json()
+_MSGPACK = MsgPack()
 
 
 def payload_of(request: Request) -> Any:
@@ -41,15 +42,15 @@ def _decode(request: Request, raw: bytes) -> Any:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         if kind == "application/json" or kind.endswith("+json"):
-            return msgspec.json.decode(raw)
+            return _JSON.decode(raw)
         if kind in ("application/msgpack", "application/vnd.msgpack", "application/x-msgpack"):
-            return msgspec.msgpack.decode(raw)
+            return _MSGPACK.decode(raw)
         if kind == "application/x-www-form-urlencoded":
             request.form = True
             return _fields(parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=_FORM_FIELDS, errors="strict"))
         if kind.startswith("text/"):
             return raw.decode()
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+    except ValueError as error:
         raise BadMessage(f"the body is not valid {kind}: {error}") from None
     if kind.startswith("multipart/"):
         raise Refusal("multipart bodies are not supported here", status=415)
