@@ -21,9 +21,10 @@ class ChunkedReader:
     ``feed`` returns the pieces of the body; after ``done`` the bytes behind the body are in ``rest``, the trailer fields in ``trailers``.
     """
 
-    __slots__ = ("_left", "_limit", "_state", "_trailer_size", "done", "rest", "trailers")
+    __slots__ = ("_left", "_limit", "_room", "_state", "_trailer_size", "done", "rest", "trailers")
 
-    def __init__(self, trailer_limit: int) -> None:
+    def __init__(self, trailer_limit: int, body_limit: int) -> None:
+        self._room = body_limit
         self._state = _SIZE
         self._left = 0
         self._limit = trailer_limit
@@ -95,6 +96,9 @@ class ChunkedReader:
         if match is None:
             raise ProtocolError("a chunk size is malformed")
         self._left = int(match[1], 16)
+        self._room -= self._left
+        if self._room < 0:
+            raise ProtocolError("the body is larger than this server takes", status=413)
         self._state = _DATA if self._left else _TRAILERS
 
     def _trailer(self, line: bytes) -> None:

@@ -18,7 +18,7 @@ from greenimi.codec.base import Codec
 from greenimi.codec.chunked import ChunkedReader
 from greenimi.codec.heads import FRAMING_FIELDS, ResponseHeads, render_fields
 from greenimi.codec.target import split_target
-from greenimi.errors import ConnectionClosed, ProtocolError
+from greenimi.errors import ProtocolError
 from greenimi.message import Body, Request, Response, Upgrade
 
 _HEAD_END = b"\r\n\r\n"
@@ -204,7 +204,7 @@ class Http1Codec(Codec):
         end = _TOKEN(head).end()  # type: ignore[union-attr]  # it always matches
         if end == len(head) and end < _LONGEST_METHOD:
             return
-        if end and head[end : end + 1] == b" ":
+        if end == _LONGEST_METHOD or (end and head[end : end + 1] == b" "):
             raise ProtocolError("the method is unknown", status=501)
         raise ProtocolError("malformed request: it does not begin with a method")
 
@@ -273,7 +273,7 @@ class Http1Codec(Codec):
                 raise ProtocolError("Transfer-Encoding is not allowed in HTTP/1.0")
             if not all(name.strip(" \t").lower() in _CODINGS for name in coding.split(",")):
                 raise ProtocolError(f"the transfer coding {coding[:40]} is not supported", status=501)
-            self._chunked = ChunkedReader(self._limits.head)
+            self._chunked = ChunkedReader(self._limits.head, self._limits.body)
         else:
             self._left = int(headers["content-length"])
             if self._left > self._limits.body:
@@ -310,8 +310,6 @@ class Http1Codec(Codec):
                 stream.feed(piece)
             data = self._chunked.rest if self._chunked.done else b""
             done = self._chunked.done
-            if stream.received > self._limits.body:
-                raise ProtocolError(f"the body is over {self._limits.body} bytes", status=413)
             if done:
                 stream.trailers = self._chunked.trailers
                 self._chunked = None
@@ -340,7 +338,7 @@ class Http1Codec(Codec):
     def _end_of_input(self) -> Sequence[Request | ProtocolError]:
         self.ended = True
         if self._stream is not None:
-            self._stream.abort(ConnectionClosed("the client left in the middle of the body"))
+            self._stream.abort(ProtocolError("the client ended in the middle of the body"))
             if self._request is not None:
                 self._request.keep_alive = False
         self._held = False

@@ -6,6 +6,7 @@ around the call with its bound arguments.  They run inside the message's scope, 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ from greenimi.errors import BadMessage, MethodNotAllowed, NotFound, Refusal
 from greenimi.interfaces import IPayload
 from greenimi.message import Message, Reply, Request, Response
 from greenimi.web.response import render
+
+log = logging.getLogger("greenimi.dispatch")
 
 WEBSOCKET = "WEBSOCKET"
 """The method under which the tree of paths keeps the handshake of WebSocket controllers."""
@@ -215,6 +218,7 @@ class MessagePipeline:
             return self._encode(reply)
         except TypeError:  # text and raw payloads have no place for an error
             if isinstance(error, BadMessage):
+                log.info("%r: %s", message.connection, error.text)
                 message.connection.close(1003, error.text)
             return None
 

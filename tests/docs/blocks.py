@@ -3,7 +3,7 @@
 python              runs as it stands, with the names of the blocks before it at hand
 python app[=NAME]   the module NAME: an application, served in this process until the next one comes or the page ends; it is called ``app``
 toml                an application (the page's, where there is one) commits with it
-toml app            what the next ``python app`` is served with, besides ``CONF``
+toml app            what the next ``python app`` is served with; without servers of its own, ``CONF``
 ... file=PATH       either of them is only written to the page's folder
 console             commands after ``$ ``, each with what it prints (``...``: anything); lines after ``> `` are typed into the command
 json                parses
@@ -128,8 +128,8 @@ class Page:
     def _serve(self, name: str, text: str, line: int) -> None:
         self._serving.close()
         self._module = [self._execute(name, text, line, {})]
-        servers = tomllib.loads(self._terminal.with_ports(CONF)) | self._conf.get("servers", {})
-        app, _ = self._serving.enter_context(support.serving(support.make_app({**self._conf, "servers": servers}, self._module)))
+        conf = {"servers": tomllib.loads(self._terminal.with_ports(CONF)), **self._conf}
+        app, _ = self._serving.enter_context(support.serving(support.make_app(conf, self._module)))
         self._names = {**self._names, "app": app}
 
     def _commit(self, table: dict[str, Any]) -> None:

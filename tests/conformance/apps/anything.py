@@ -7,7 +7,7 @@ from typing import Any
 from greenimi import Request, on, on_missing, websocket
 
 
-@on_missing(server="web")
+@on_missing()
 def anything(request: Request) -> str:
     """200, once the whole body was read."""
     request.body()
