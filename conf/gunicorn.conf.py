@@ -8,6 +8,6 @@ from greenimi import green
 
 green.patch()  # before anything else is imported
 
-from greenimi.deploy import settings  # noqa: E402
+from greenimi.deploy import deployment  # noqa: E402
 
-globals().update(settings())
+globals().update(deployment())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,12 +13,14 @@ from gunicorn.app.base import BaseApplication
 
 from greenimi.app import App, AppSettings, read_conf
 from greenimi.errors import StartError
+from greenimi.servers.configured import configured_servers
 from greenimi.servers.gunicorn import GreenWorker
-from greenimi.servers.settings import ServerSettings, WorkerSettings, configured_servers
-from greenimi.servers.sockets import Address
+from greenimi.servers.settings import ServerSettings, WorkerSettings
+from greenimi.servers.sockets import Address, open_stream
 
 _conf: str | None = None
 _argv: tuple[str, ...] = ()
+_checked = False
 
 
 def settings(conf: str | None = None, argv: Sequence[str] = ()) -> dict[str, Any]:
@@ -25,9 +29,10 @@ def settings(conf: str | None = None, argv: Sequence[str] = ()) -> dict[str, Any
     _conf, _argv = conf, tuple(argv)
     config = read_conf(conf, argv=argv)
     workers = config.settings("workers", WorkerSettings)
-    http = [found for found in configured_servers(config).values() if found.kind == "http"]
+    addresses = [Address.parse(found.bind) for found in configured_servers(config).values() if found.kind == "http"]
+    _check_free(addresses)
     return {
-        "bind": [str(Address.parse(found.bind)) for found in http] or [_private_bind()],
+        "bind": [str(address) for address in addresses] or [_private_bind()],
         "workers": workers.count,
         "worker_class": "greenimi.deploy.Worker",
         "wsgi_app": "greenimi.deploy:no_wsgi",
@@ -36,6 +41,26 @@ def settings(conf: str | None = None, argv: Sequence[str] = ()) -> dict[str, Any
         "proc_name": config.settings("app", AppSettings).name,
         "control_socket_disable": True,  # its default path is shared by every service of a user
     }
+
+
+def deployment() -> dict[str, Any]:
+    """What ``conf/gunicorn.conf.py`` takes over: :func:`settings`, where a mistake is one message and the end."""
+    try:
+        return settings()
+    except StartError as error:
+        sys.stderr.write(f"greenimi: {error}\n")
+        raise SystemExit(1) from None
+
+
+def _check_free(addresses: Sequence[Address]) -> None:
+    """Say at once that an address is taken, where Gunicorn would try for five seconds.  Not when they are our own already."""
+    global _checked  # noqa: PLW0603 - a reload asks again, in the process that holds them
+    if _checked or "GUNICORN_PID" in os.environ or "LISTEN_PID" in os.environ:
+        return
+    for address in addresses:
+        if address.port or address.family == socket.AF_UNIX:
+            open_stream(address).close()
+    _checked = True
 
 
 def _private_bind() -> str:

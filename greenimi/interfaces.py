@@ -38,6 +38,9 @@ class IConfig(Interface):
     def set(path: str, value: Any) -> None:
         """Change a value while running; emits ConfigChanged(path, old, new) to this process's listeners."""
 
+    def place(path: str) -> str:
+        """Where the value was set, for messages: ``conf/app.toml:12``; "" when nothing set it."""
+
     def where(path: str) -> str:
         """Which source set the value: a file name, ``environment``, ``command line`` or ``default``."""
 

@@ -18,7 +18,7 @@ from greenimi.cli.output import complain, say
 from greenimi.cli.single import Sockets, handed_over, stop_on_signals
 from greenimi.cli.watch import Snapshot, changed, snapshot
 from greenimi.errors import StartError
-from greenimi.servers.settings import configured_servers
+from greenimi.servers.configured import configured_servers
 from greenimi.servers.sockets import open_sockets
 
 INTERVAL = 0.2

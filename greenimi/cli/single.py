@@ -13,7 +13,8 @@ from greenimi import green
 from greenimi.app import App
 from greenimi.cli.output import say
 from greenimi.config import Config
-from greenimi.servers.settings import WorkerSettings, configured_servers
+from greenimi.servers.configured import configured_servers
+from greenimi.servers.settings import WorkerSettings
 from greenimi.servers.sockets import Address, open_sockets
 
 Sockets = dict[str, list[socket.socket]]

@@ -138,8 +138,12 @@ class Config:
         else:
             yield ".".join(path), node.masked if isinstance(node, Secret) else node, self._tree.place(path)
 
+    def place(self, path: str) -> str:
+        """Where the value was set, for messages: ``conf/app.toml:12``, ``environment``, ...; ``""`` when nothing set it."""
+        return self._tree.place(split(path))
+
     def _at(self, path: str) -> str:
-        place = self._tree.place(split(path))
+        place = self.place(path)
         return f"{place}: " if place else ""
 
     def _keys(self, path: str) -> list[Keys]:

@@ -156,6 +156,7 @@ def _is_index(part: str) -> bool:
 def _line_of(text: str, path: Keys) -> int:
     """The line that sets ``path``, or the nearest table or key around it; 0 when there is none.  A scan of lines, not a parser."""
     best = (0, 0)  # how many keys fit, line
+    inside = 0  # the first line of something within the path, which may have no line of its own: [server.till] for server
     table: Keys = ()
     items: dict[Keys, int] = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -174,7 +175,9 @@ def _line_of(text: str, path: Keys) -> int:
             continue
         if len(found) > best[0] and found == path[: len(found)]:
             best = (len(found), number)
-    return best[1]
+        elif not inside and found[: len(path)] == path:
+            inside = number
+    return best[1] or inside
 
 
 def _parts(dotted: str) -> Keys:

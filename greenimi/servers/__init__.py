@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from greenimi.dispatch.route import ServerFacts, add_controller
-from greenimi.errors import ConfigError, StartError
+from greenimi.errors import StartError
 from greenimi.event import Events
 from greenimi.marks import Mark
+from greenimi.servers.configured import KINDS, configured_servers
 from greenimi.servers.doors import Doors, Plan
-from greenimi.servers.settings import ServerSettings, WorkerSettings, configured_servers
+from greenimi.servers.settings import ServerSettings, WorkerSettings
 
 if TYPE_CHECKING:
     from greenimi.container.setup import Setup
-
-KINDS = ("http", "tcp", "udp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +31,6 @@ def includeme(setup: Setup) -> None:
     """Read ``[servers.*]`` and ``[workers]``, take controllers, and add the service that opens the doors."""
     settings = configured_servers(setup.config)
     for name, found in settings.items():
-        if found.kind not in KINDS:
-            raise ConfigError(f"servers.{name}.kind is {found.kind!r}; known kinds: {', '.join(KINDS)}")
-        if found.outbox <= found.high_water:
-            raise ConfigError(f"servers.{name}.outbox ({found.outbox}) must be larger than its high_water ({found.high_water})")
         setup.note("settings", (f"servers.{name}", ServerSettings))
         setup.note("server", ServerFacts(name, found.kind, found.action_field))
     setup.on_mark("controller", add_controller)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from greenimi.config import option
-from greenimi.interfaces import IConfig
 
 
 @dataclass(frozen=True)
@@ -34,11 +33,6 @@ class ServerSettings:
     max_body: int = option(16 * 1024 * 1024, "Bytes of an HTTP request's body.")
     max_message: int = option(1024 * 1024, "Bytes of a WebSocket message, a TCP packet or a UDP datagram.")
     origins: list[str] = option([], "Origins that may open WebSockets besides the server's own host; * for any.")
-
-
-def configured_servers(config: IConfig) -> dict[str, ServerSettings]:
-    """Every ``[servers.NAME]`` by name, in the order of conf.  Raises ConfigError."""
-    return {name: config.settings(f"servers.{name}", ServerSettings) for name in config.section("servers")}
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,12 @@ import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from greenimi.errors import ConfigError, PortInUse
-from greenimi.servers.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from greenimi.servers.settings import ServerSettings
 
 BACKLOG = 2048
 

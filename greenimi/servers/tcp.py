@@ -7,6 +7,7 @@ from greenimi.codec.framing import PacketCodec, framing_from
 from greenimi.container.registry import Container
 from greenimi.dispatch.pipeline import MessagePipeline
 from greenimi.servers.base import StreamHost
+from greenimi.servers.configured import framing_table
 from greenimi.servers.messages import MessageEndpoint
 from greenimi.servers.runtime import Runtime
 from greenimi.servers.settings import ServerSettings
@@ -26,11 +27,3 @@ class TcpServer(StreamHost):
 
     def new_endpoint(self) -> MessageEndpoint:
         return self._endpoint
-
-
-def framing_table(settings: ServerSettings) -> dict[str, object]:
-    """The framing of a server as one table; the packet limit is the server's unless the framing names its own."""
-    table: dict[str, object] = {"kind": settings.framing, **settings.framing_options}
-    if settings.framing != "fixed" and ":" not in settings.framing:
-        table.setdefault("limit", settings.max_message)
-    return table

@@ -30,7 +30,7 @@ from greenimi.dispatch.route import Route
 from greenimi.errors import ConnectionClosed, GreenimiError, ProtocolError
 from greenimi.interfaces import IPayload
 from greenimi.message import Headers
-from greenimi.servers.tcp import framing_table
+from greenimi.servers.configured import framing_table
 from greenimi.testing.links import TIMEOUT, Target, connect, datagram_address
 
 

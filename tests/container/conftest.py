@@ -48,6 +48,9 @@ class MemoryConfig:
     def set(self, path: str, value: Any) -> None:
         raise NotImplementedError
 
+    def place(self, path: str) -> str:
+        return "app.toml:1"
+
     def where(self, path: str) -> str:
         return "app.toml"
 

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 20.0
 _PORTS = {"8000": socket.SOCK_STREAM, "9000": socket.SOCK_STREAM, "9001": socket.SOCK_DGRAM}
 _CONTROL = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|[78])|\r")
-_SERVES = re.compile(r"greenimi serve|gunicorn |scripts/run")
+_SERVES = re.compile(r"(\w+=\S+ )*(greenimi serve|gunicorn )")
 _SHIMS = {
     "greenimi": f'exec "{sys.executable}" "{ROOT}/greenimi/__main__.py" "$@"',
     "pytest": f'exec "{sys.executable}" -m pytest -p no:cacheprovider "$@"',

@@ -6,7 +6,7 @@ import pytest
 
 from greenimi.config import Config
 from greenimi.errors import ConfigError
-from greenimi.servers.settings import configured_servers
+from greenimi.servers.configured import configured_servers
 from greenimi.testing.plugin import AppFactory
 
 
@@ -24,8 +24,8 @@ def test_an_unknown_key_is_named_with_a_suggestion() -> None:
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ({"kind": "htpp"}, "servers.web.kind is 'htpp'; known kinds: http, tcp, udp"),
-        ({"outbox": 1000, "high_water": 2000}, "must be larger than its high_water"),
+        ({"kind": "htpp"}, "servers.web.kind: there is no kind of server 'htpp'\n  hint: did you mean http"),
+        ({"outbox": 1000, "high_water": 2000}, "servers.web.outbox: 1000 must be larger than high_water, which is 2000"),
     ],
 )
 def test_what_contradicts_itself(app_factory: AppFactory, table: dict[str, object], said: str) -> None:

@@ -1,0 +1,60 @@
+"""The servers that conf names, checked as far as that is possible without opening or importing anything of the application."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+
+from greenimi.codec.framing import framing_from
+from greenimi.codec.payload import payload_from
+from greenimi.errors import ConfigError
+from greenimi.interfaces import IConfig
+from greenimi.servers.settings import ServerSettings
+from greenimi.servers.sockets import Address
+
+KINDS = ("http", "tcp", "udp")
+
+
+def configured_servers(config: IConfig) -> dict[str, ServerSettings]:
+    """Every ``[servers.NAME]`` by name, in the order of conf.  Raises ConfigError naming place, key and what to write instead."""
+    found = {name: config.settings(f"servers.{name}", ServerSettings) for name in config.section("servers")}
+    for name, settings in found.items():
+        _check(config, f"servers.{name}", settings)
+    return found
+
+
+def _check(config: IConfig, path: str, settings: ServerSettings) -> None:
+    def check(key: str, make: Callable[[], object]) -> None:
+        try:
+            make()
+        except ConfigError as error:
+            place = config.place(f"{path}.{key}")
+            raise ConfigError(f"{f'{place}: ' if place else ''}{path}.{key}: {error.text}", hint=error.hint) from None
+
+    check("kind", lambda: _known_kind(settings.kind))
+    check("bind", lambda: Address.parse(settings.bind))
+    check("outbox", lambda: _larger(settings.outbox, settings.high_water))
+    if ":" not in settings.payload:  # a class of the application is imported when it is built
+        check("payload", lambda: payload_from(settings.payload))
+    if settings.kind == "tcp" and ":" not in settings.framing:
+        check("framing", lambda: framing_from(framing_table(settings)))
+
+
+def _known_kind(kind: str) -> None:
+    if kind not in KINDS:
+        close = difflib.get_close_matches(kind, KINDS, 1)
+        hint = f"did you mean {close[0]}?" if close else f"known kinds: {', '.join(KINDS)}"
+        raise ConfigError(f"there is no kind of server {kind!r}", hint=hint)
+
+
+def _larger(outbox: int, high_water: int) -> None:
+    if outbox <= high_water:
+        raise ConfigError(f"{outbox} must be larger than high_water, which is {high_water}")
+
+
+def framing_table(settings: ServerSettings) -> dict[str, object]:
+    """The framing of a server as one table; the packet limit is the server's unless the framing names its own."""
+    table: dict[str, object] = {"kind": settings.framing, **settings.framing_options}
+    if settings.framing != "fixed" and ":" not in settings.framing:
+        table.setdefault("limit", settings.max_message)
+    return table
