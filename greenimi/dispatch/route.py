@@ -57,11 +57,15 @@ class Route:
     def handler(self) -> str:
         return f"{self.controller.__module__}:{self.controller.__qualname__}.{self.function_name}"
 
+    @property
+    def placeholders(self) -> tuple[str, ...]:
+        """Names of the values that come from the path."""
+        return self.template.names if self.template is not None else ()
+
     def bind(self, method: Callable[..., Any]) -> Callable[[Any], Any]:
         """``call(message)`` with the arguments that ``method`` asks for.  Raises StartError."""
-        names = self.template.names if self.template is not None else ()
         handshake = self.kind == "websocket" and self.event == "opened"
-        call, _ = bind_handler(method, http=self.kind == "http", handshake=handshake, placeholders=names, where=self.where)
+        call, _ = bind_handler(method, http=self.kind == "http", handshake=handshake, placeholders=self.placeholders, where=self.where)
         return call
 
     @property

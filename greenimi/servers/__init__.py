@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from greenimi.dispatch.route import ServerFacts, add_controller
-from greenimi.errors import StartError
+from greenimi.dispatch.route import Route, ServerFacts, add_controller
+from greenimi.errors import ConflictError, StartError
 from greenimi.event import Events
 from greenimi.marks import Mark
 from greenimi.servers.configured import KINDS, configured_servers
@@ -45,7 +46,7 @@ def includeme(setup: Setup) -> None:
 def _must_be_in_controller(setup: Setup, owner: type | None, name: str, target: Any, mark: Mark) -> None:
     """These marks are read by the controller that holds them; elsewhere they would silently do nothing."""
     holder = owner if owner is not None else target
-    if not isinstance(holder, type):
+    if not isinstance(holder, type) or not any(issubclass(found.target, holder) for found in setup.marked("controller")):
         hint = "mark its class with @http, @websocket, @tcp or @udp"
         raise StartError(f"{mark.where}: @{mark.kind} on {name}, which is not a method of a controller", hint=hint)
 
@@ -60,6 +61,23 @@ def _note_handler(setup: Setup, owner: type | None, name: str, target: Any, mark
     setup.note("message handler", _Handler(mark.kind, mark.options["server"], mark.options.get("kinds", ()), function))
 
 
+def _check_websocket_paths(routes: Sequence[Route]) -> None:
+    """Controllers on one path share its connections, so they must agree on placeholders, payload and subprotocols."""
+    first: dict[str, Route] = {}
+    for route in routes:
+        if route.kind != "websocket" or route.template is None:
+            continue
+        other = first.setdefault(route.template.shape, route)
+        what = "placeholders" if other.placeholders != route.placeholders else ""
+        for option in ("payload", "subprotocols"):
+            if other.options[option] != route.options[option]:
+                what = option
+        if what:
+            raise ConflictError(
+                f"the {what} of the WebSocket {route.template.text}: {other.where} and {route.where}", hint="say the same in both"
+            )
+
+
 def _add_doors(setup: Setup, settings: dict[str, ServerSettings], workers: WorkerSettings) -> None:
     routes = setup.introspect("route")
     handlers = setup.introspect("message handler")
@@ -71,6 +89,7 @@ def _add_doors(setup: Setup, settings: dict[str, ServerSettings], workers: Worke
         if len(missing) > 1:
             raise StartError(f"the server {name} has {len(missing)} @on_missing handlers; it can use one")
         own = [route for route in routes if route.server == name]
+        _check_websocket_paths(own)
         plans.append(Plan(name, found, setup.server_container(name), own, errors, missing[0] if missing else None))
     doors = Doors(plans, workers, setup.container.get(Events), debug=bool(setup.config.get("app.debug", False)))
     setup.container.add(Doors, doors)

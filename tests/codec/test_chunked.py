@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from greenimi.codec.chunked import ChunkedReader
 from greenimi.errors import ProtocolError
 
-LIMIT = 40
+LIMIT = 40  # of the trailers
+BODY = 1000
 SIZE_LINE = 4096
 
 Outcome = tuple[bytes, bytes, list[tuple[str, str]], bool]
 
 
-def read(*pieces: bytes, limit: int = LIMIT) -> Outcome | int:
+def read(*pieces: bytes) -> Outcome | int:
     """Body, rest, trailers and whether it is done; the status where it is refused."""
     reader = ChunkedReader(limit, 1 << 20)
     body = b""
@@ -139,9 +140,22 @@ def test_trailers_are_told_in_order() -> None:
     assert found == (b"", b"rest", [("x-one", "1"), ("x-two", ""), ("x-one", "ä")], True)
 
 
+@pytest.mark.parametrize("name", ["Trailer", "Content-Type", "CONTENT-ENCODING", "authorization"])
+def test_trailers_that_would_change_the_request_are_left_out(name: str) -> None:
+    assert read(f"0\r\nA: 1\r\n{name}: x\r\nB: 2\r\n\r\n".encode()) == (b"", b"", [("a", "1"), ("b", "2")], True)
+
+
 def test_trailers_are_bounded_together() -> None:
     assert read(b"0\r\n" + b"X: 34567890\r\n" * 4 + b"\r\n") == 431
     assert read(b"0\r\n" + b"X: 34567890\r\n" * 3 + b"\r\n") == (b"", b"", [("x", "34567890")] * 3, True)
+
+
+def test_the_body_is_bounded_before_it_comes() -> None:
+    chunks = b"1f4\r\n" + b"x" * 500 + b"\r\n"
+    assert read(chunks * 2 + b"0\r\n\r\n") == (b"x" * BODY, b"", [], True)
+    assert read(chunks, b"1f5\r\n") == 413
+    assert read(chunks, chunks, b"1\r\n") == 413
+    assert read(b"FFFFFFFFFFFFFFF\r\n") == 413
 
 
 @pytest.mark.parametrize("end", [b"", b"\r\n\r\n"])

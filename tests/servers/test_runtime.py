@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
+from gevent import get_hub
 
 from greenimi import green
 from greenimi.servers import runtime as module
@@ -94,6 +95,11 @@ def test_nodes_have_different_names() -> None:
     assert len({Runtime().node for _ in range(10)}) == 10
 
 
+def begin(runtime: Runtime, job: Callable[[Any], object], argument: Any = None) -> None:
+    """As the hub does it."""
+    get_hub().loop.run_callback(runtime.handlers.start, job, argument)
+
+
 # -- finishing -----------------------------------------------------------------------------------------------------
 
 
@@ -107,8 +113,8 @@ def test_finish_waits_for_what_is_handled_and_for_what_waits(runtime: Runtime) -
         ended.append(number)
 
     for number in range(5):
-        runtime.handlers.start(job, number)
-    assert (runtime.handlers.busy, runtime.handlers.waiting) == (2, 3)
+        begin(runtime, job, number)
+    wait_until(lambda: (runtime.handlers.busy, runtime.handlers.waiting) == (2, 3))
 
     def meanwhile() -> None:
         calls.append(len(ended))
@@ -122,7 +128,7 @@ def test_finish_waits_for_what_is_handled_and_for_what_waits(runtime: Runtime) -
 
 def test_finish_gives_up_after_its_time(runtime: Runtime) -> None:
     gate = green.Event()
-    runtime.handlers.start(lambda _: gate.wait(), None)
+    begin(runtime, lambda _: gate.wait())
     assert not runtime.finish(0.02)
     gate.set()
     assert runtime.finish(30)
@@ -136,7 +142,7 @@ def test_a_message_on_its_way_is_waited_for(runtime: Runtime) -> None:
         green.sleep(0.02)
         ended.append(number)
 
-    green.spawn(runtime.handlers.start, job, 1)
+    begin(runtime, job, 1)
     assert runtime.finish(30)
     assert ended == [1]
 
