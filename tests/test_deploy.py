@@ -251,7 +251,9 @@ def test_what_stands_in_gunicorns_file_wins(tmp_path: Path) -> None:
     conf = tmp_path / "conf/app.toml"
     conf.parent.mkdir()
     conf.write_text('include = ["shop"]\n[servers.web]\nkind = "http"\n')
-    (tmp_path / "shop.py").write_text("from greenimi import get, http\n@http\nclass Shop:\n    @get('/')\n    def show(self): return 'open'\n")
+    (tmp_path / "shop.py").write_text(
+        "from greenimi import get, http\n@http\nclass Shop:\n    @get('/')\n    def show(self): return 'open'\n"
+    )
     (tmp_path / "conf/gunicorn.conf.py").write_text(WITH_MORE)
     gunicorn = Gunicorn(tmp_path / "conf/gunicorn.conf.py", conf, 1, {"workers.count": "3"}, tmp_path / "log")
     try:

@@ -15,7 +15,11 @@ SOURCE = Path(interfaces.__file__)
 
 def declared(path: Path) -> dict[str, dict[str, str]]:
     """By interface and member: the arguments with their defaults and annotations and what is returned; ``""`` for an attribute."""
-    return {node.name: dict(map(member, node.body[docstring(node) :])) for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)}
+    return {
+        node.name: dict(map(member, node.body[docstring(node) :]))
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef)
+    }
 
 
 def docstring(node: ast.ClassDef) -> int:

@@ -110,7 +110,9 @@ def placed() -> list[tuple[str, Mark, int]]:
 def test_every_mark_knows_its_line() -> None:
     found = placed()
     assert len(found) == 24
-    assert [(name, mark.where.file, mark.where.line) for name, mark, _ in found] == [(name, "/app/shop.py", line) for name, _, line in found]
+    assert [(name, mark.where.file, mark.where.line) for name, mark, _ in found] == [
+        (name, "/app/shop.py", line) for name, _, line in found
+    ]
 
 
 def test_what_the_marks_say() -> None:

@@ -49,7 +49,21 @@ def test_it_commits_to_a_container_with_the_core(setup: Setup) -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    ["bean", "partial", "controller", "route", "on", "opened", "closed", "layers", "error_handler", "missing_handler", "listener", "advice", "command"],
+    [
+        "bean",
+        "partial",
+        "controller",
+        "route",
+        "on",
+        "opened",
+        "closed",
+        "layers",
+        "error_handler",
+        "missing_handler",
+        "listener",
+        "advice",
+        "command",
+    ],
 )
 def test_every_mark_of_the_core_is_known(setup: Setup, kind: str) -> None:
     assert setup._handlers[kind] is not None

@@ -48,7 +48,8 @@ def _must_be_in_controller(setup: Setup, owner: type | None, name: str, target: 
     holder = owner if owner is not None else target
     if not isinstance(holder, type) or not any(issubclass(found.target, holder) for found in setup.marked("controller")):
         hint = "mark its class with @http, @websocket, @tcp or @udp"
-        raise StartError(f"{mark.where}: @{mark.kind} on {name}, which is not a method of a controller", hint=hint)
+        label = name if owner is None else f"{owner.__qualname__}.{name}"
+        raise StartError(f"{mark.where}: @{mark.kind} on {label}, which is not a method of a controller", hint=hint)
 
 
 def _note_handler(setup: Setup, owner: type | None, name: str, target: Any, mark: Mark) -> None:

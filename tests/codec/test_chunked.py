@@ -18,7 +18,7 @@ Outcome = tuple[bytes, bytes, list[tuple[str, str]], bool]
 
 def read(*pieces: bytes) -> Outcome | int:
     """Body, rest, trailers and whether it is done; the status where it is refused."""
-    reader = ChunkedReader(limit, 1 << 20)
+    reader = ChunkedReader(LIMIT, BODY)
     body = b""
     try:
         for piece in pieces:
@@ -53,7 +53,10 @@ def test_what_is_encoded_is_decoded_whatever_the_split(
     assert whole[1] == behind
 
 
-@given(st.lists(st.sampled_from([b"0", b"5", b"a;", b"\r", b"\n", b"\r\n", b"hello", b"X: y", b" ", b"x" * 41]), max_size=12).map(b"".join), places)
+@given(
+    st.lists(st.sampled_from([b"0", b"5", b"a;", b"\r", b"\n", b"\r\n", b"hello", b"X: y", b" ", b"x" * 41]), max_size=12).map(b"".join),
+    places,
+)
 def test_what_is_refused_is_refused_whatever_the_split(data: bytes, places: list[int]) -> None:
     whole, split = read(data), read(*cut(data, places))
     assert isinstance(whole, int) == isinstance(split, int)
@@ -103,10 +106,7 @@ BAD = {
     "a folded trailer": b"0\r\nX-Sum: 1\r\n 2\r\n\r\n",
     "a control character in a trailer": b"0\r\nX-Sum: \x01\r\n\r\n",
     "LF after a trailer": b"0\r\nX-Sum: 1\n\r\n",
-    **{
-        f"{name} as a trailer": f"0\r\n{name}: 1\r\n\r\n".encode()
-        for name in ("Content-Length", "TRANSFER-ENCODING", "host")
-    },
+    **{f"{name} as a trailer": f"0\r\n{name}: 1\r\n\r\n".encode() for name in ("Content-Length", "TRANSFER-ENCODING", "host")},
 }
 
 
@@ -140,11 +140,6 @@ def test_trailers_are_told_in_order() -> None:
     assert found == (b"", b"rest", [("x-one", "1"), ("x-two", ""), ("x-one", "ä")], True)
 
 
-@pytest.mark.parametrize("name", ["Trailer", "Content-Type", "CONTENT-ENCODING", "authorization"])
-def test_trailers_that_would_change_the_request_are_left_out(name: str) -> None:
-    assert read(f"0\r\nA: 1\r\n{name}: x\r\nB: 2\r\n\r\n".encode()) == (b"", b"", [("a", "1"), ("b", "2")], True)
-
-
 def test_trailers_are_bounded_together() -> None:
     assert read(b"0\r\n" + b"X: 34567890\r\n" * 4 + b"\r\n") == 431
     assert read(b"0\r\n" + b"X: 34567890\r\n" * 3 + b"\r\n") == (b"", b"", [("x", "34567890")] * 3, True)
@@ -165,7 +160,9 @@ def test_long_lines_are_refused_complete_or_not(end: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"0\r\nX: " + b"x" * (LIMIT - 3) + b"\r\n\r\n", b"5;" + b"x" * (SIZE_LINE - 2) + b"\r\nhello\r\n0\r\n\r\n"], ids=["trailer", "size"]
+    "data",
+    [b"0\r\nX: " + b"x" * (LIMIT - 3) + b"\r\n\r\n", b"5;" + b"x" * (SIZE_LINE - 2) + b"\r\nhello\r\n0\r\n\r\n"],
+    ids=["trailer", "size"],
 )
 def test_a_line_of_the_very_limit_may_be_cut_anywhere(data: bytes) -> None:
     whole = read(data)
@@ -176,7 +173,7 @@ def test_a_line_of_the_very_limit_may_be_cut_anywhere(data: bytes) -> None:
 
 
 def test_nothing_is_read_behind_the_end() -> None:
-    reader = ChunkedReader(LIMIT, 1 << 20)
+    reader = ChunkedReader(LIMIT, BODY)
     assert reader.feed(b"1\r\na\r\n0\r\n\r\nGET /") == [b"a"]
     assert reader.done
     assert reader.feed(b" x") == []

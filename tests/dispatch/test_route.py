@@ -55,7 +55,11 @@ def test_http_routes_of_every_server_of_the_kind() -> None:
 
         def helper(self) -> None: ...
 
-    assert addresses(Orders) == [f"{server}: {place}" for place in ("GET /orders", "PUT /orders/{number:int}", "PATCH /orders/{number:int}") for server in ("web", "admin")]
+    assert addresses(Orders) == [
+        f"{server}: {place}"
+        for place in ("GET /orders", "PUT /orders/{number:int}", "PATCH /orders/{number:int}")
+        for server in ("web", "admin")
+    ]
     found = routes(Orders)[-1]
     assert (found.name, found.handler, found.kind) == ("order", f"{__name__}:{Orders.__qualname__}.store", "http")
     assert str(found.where).startswith("test_route.py:")
@@ -255,7 +259,11 @@ def talkers(mark: Callable[[type], type], handler: Callable[[Any], Any]) -> list
     [(on("say"), "message 'say' "), (on.default, "default handler "), (on(where={"a": 1}), "messages where {'a': 1} ")],
 )
 def test_two_takers_of_one_message_are_a_conflict(handler: Callable[[Any], Any], text: str) -> None:
-    for mark, door in ((tcp(server="till"), "on server till"), (udp(), "on server beacon"), (websocket("/chat", server="web"), "at /chat on server web")):
+    for mark, door in (
+        (tcp(server="till"), "on server till"),
+        (udp(), "on server beacon"),
+        (websocket("/chat", server="web"), "at /chat on server web"),
+    ):
         assert conflict(*talkers(mark, handler)).startswith(f"{text}{door}: test_route.py:")
 
 
@@ -305,7 +313,12 @@ def test_two_controllers_of_one_websocket_path_say_the_same_about_it(app_factory
 
 @pytest.mark.parametrize(
     ("mark", "kind", "known"),
-    [(http(server="wbe"), get(), "admin, web"), (websocket("/x", server="till"), on("a"), "admin, web"), (tcp(server="web"), on("a"), "scale, till"), (udp(server=("beacon", "x")), on("a"), "beacon")],
+    [
+        (http(server="wbe"), get(), "admin, web"),
+        (websocket("/x", server="till"), on("a"), "admin, web"),
+        (tcp(server="web"), on("a"), "scale, till"),
+        (udp(server=("beacon", "x")), on("a"), "beacon"),
+    ],
 )
 def test_a_server_of_another_name_or_kind_lists_the_known(mark: Callable[[type], type], kind: Callable[[Any], Any], known: str) -> None:
     with pytest.raises(StartError, match=rf"test_route\.py:\d+: .*Lost is for the server '\w+'; servers of its kind in conf: {known}$"):

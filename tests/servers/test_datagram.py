@@ -83,10 +83,10 @@ def test_it_knows_where_it_reads(door: Callable[..., Door]) -> None:
 
 def test_each_datagram_with_its_sender_in_order(door: Callable[..., Door]) -> None:
     one = door()
-    one.send(*range(300))
+    one.send(*range(150))
     one.reader.start()
-    wait_until(lambda: len(one.host.seen) == 300)
-    assert one.numbers == list(range(300))
+    wait_until(lambda: len(one.host.seen) == 150)
+    assert one.numbers == list(range(150))
     assert {address for _, address in one.host.seen} == {one.client.getsockname()}
 
 
@@ -102,18 +102,18 @@ def test_no_more_is_read_than_the_host_wants(door: Callable[..., Door]) -> None:
 def test_others_run_between_batches(door: Callable[..., Door]) -> None:
     """A flood of datagrams does not keep the loop for itself."""
     one = door()
-    one.send(*range(200))
+    one.send(*range(150))
     turns: list[int] = []
 
     def watch() -> None:
-        while len(one.host.seen) < 200:
+        while len(one.host.seen) < 150:
             turns.append(len(one.host.seen))
             green.sleep(0)
 
     watching = green.spawn(watch)
     one.reader.start()
     watching.join()
-    assert any(0 < seen < 200 for seen in turns)
+    assert any(0 < seen < 150 for seen in turns)
 
 
 def test_what_nobody_is_free_for_stays_in_the_kernel(door: Callable[..., Door]) -> None:
