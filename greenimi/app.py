@@ -127,9 +127,7 @@ class App:
         self.container.get(Bridge).post = green.poster()
         events.emit(AppRun())
         events.emit(AppInit())
-        doors = self.doors
-        doors.build()
-        doors.listen(sockets, share=share)
+        self.doors.listen(sockets, share=share)
         events.emit(WorkerStarting())
         self.container.get(Services).start()
         events.emit(WorkerStarted())

@@ -130,6 +130,6 @@ class _NativeEvent:
         self._lock.acquire(False)
 
     def wait(self, seconds: float | None = None) -> bool:
-        if not self._set:
-            self._lock.acquire(True, -1 if seconds is None else seconds)
+        if not self._set and self._lock.acquire(True, -1 if seconds is None else seconds):
+            self._lock.release()  # for the next who waits
         return self._set

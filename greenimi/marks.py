@@ -47,11 +47,8 @@ def here(depth: int = 2) -> Where:
 
 def add_mark(target: T, kind: str, options: Mapping[str, Any], where: Where) -> T:
     """Append a mark to ``target``'s own marks (never to those of a base class)."""
-    own = target.__dict__.get(ATTRIBUTE) if isinstance(target, type) else getattr(target, ATTRIBUTE, None)
-    if own is None:
-        own = []
-        setattr(target, ATTRIBUTE, own)
-    own.append(Mark(kind, options, where))
+    own = target.__dict__.get(ATTRIBUTE, ()) if isinstance(target, type) else getattr(target, ATTRIBUTE, ())
+    setattr(target, ATTRIBUTE, (*own, Mark(kind, options, where)))  # never changed in place: functools.wraps shares it
     return target
 
 

@@ -6,7 +6,6 @@ Plain data.  Nothing here knows a socket, a container or a greenlet.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -245,10 +244,12 @@ class Request(Message):
     def cookies(self) -> dict[str, str]:
         cookies = self._cookies
         if cookies is None:
-            try:
-                cookies = {name: morsel.value for name, morsel in SimpleCookie(self.headers.get("cookie", "")).items()}
-            except CookieError:
-                cookies = {}
+            cookies = {}
+            for pair in self.headers.get("cookie", "").split(";"):
+                name, found, value = pair.partition("=")
+                if found:
+                    value = value.strip()
+                    cookies.setdefault(name.strip(), value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value)
             self._cookies = cookies
         return cookies
 

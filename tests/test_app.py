@@ -216,13 +216,18 @@ def test_a_second_application_after_the_first_was_stopped(serve: Serve) -> None:
 def test_running_is_inside_a_scope_without_doors(free_port: Callable[..., int]) -> None:
     port = free_port()
     app = App(Config({"servers": {"web": {"bind": f"127.0.0.1:{port}"}}}), [part("clock")])
-    with pytest.raises(KeyError), app.running() as same:
-        assert same is app
-        assert scope().container is app.container
-        scope().defer(life.append, "deferred")
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", port), 5)
-        raise KeyError
+
+    def work() -> None:
+        with app.running() as same:
+            assert same is app
+            assert scope().container is app.container
+            scope().defer(life.append, "deferred")
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", port), 5)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        work()
     assert life == ["clock starts", "deferred", "clock stops"]
     with pytest.raises(NoScope):
         scope()

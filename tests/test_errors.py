@@ -97,5 +97,5 @@ def test_a_protocol_error_knows_both_codes() -> None:
     ],
 )
 def test_they_are_caught_as_what_python_calls_them(kind: type[GreenimiError], known_as: type[Exception]) -> None:
-    with pytest.raises(known_as, match="^x\n  hint: y$"):
+    with pytest.raises(known_as, match=r"^x\n  hint: y$"):
         raise kind("x", hint="y")

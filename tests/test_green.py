@@ -38,7 +38,7 @@ def test_spawn_inherits_context_variables_where_gevent_does_not(red: None) -> No
 def test_a_spawned_greenlet_has_a_copy_of_its_own(red: None) -> None:
     def change() -> str:
         colour.set("blue")
-        return green.spawn(colour.get).get()
+        return str(green.spawn(colour.get).get())
 
     first = green.spawn(change)
     later = green.spawn(colour.get)
@@ -70,7 +70,7 @@ def test_a_timeout_raises_what_it_is_told(error: Any) -> None:
 def test_a_timeout_ends_with_its_block(monkeypatch: pytest.MonkeyPatch) -> None:
     closed: list[Any] = []
 
-    class Timer(green.Timeout):  # type: ignore[misc]
+    class Timer(green.Timeout):
         def close(self) -> None:
             super().close()
             closed.append(self.pending)
@@ -169,6 +169,7 @@ def test_a_native_event_wakes_everybody_who_waits() -> None:
     finally:
         for _ in range(3):  # let none of them wait on
             event.set()
+    assert woken == [True] * 3
 
 
 def test_what_another_thread_posts_runs_in_a_greenlet_here() -> None:

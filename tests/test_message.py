@@ -35,7 +35,8 @@ def test_repeated_fields_are_joined_and_kept_apart() -> None:
 
 def test_fields_that_are_not_there() -> None:
     headers = Headers([("a", "b")])
-    assert (headers.get("x"), headers.get_all("x"), "x" in headers, 5 in headers) == (None, [], False, False)
+    number: Any = 5
+    assert (headers.get("x"), headers.get_all("x"), "x" in headers, number in headers) == (None, [], False, False)
     with pytest.raises(KeyError):
         headers["x"]
 
@@ -187,8 +188,8 @@ def test_the_limit_of_a_body() -> None:
 
 
 def test_messages_start_empty() -> None:
-    message = Message("x" * 100)
-    assert (message.data, dict(message.params), message.connection) == (None, {}, None)
+    message: Any = Message("x" * 100)
+    assert (message.data, message.params, message.connection) == (None, {}, None)
     assert repr(message) == f"<Message {'x' * 40!r}>"
 
 

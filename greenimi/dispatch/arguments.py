@@ -116,9 +116,9 @@ def _getter(
     if name in placeholders:
         return _from_params(name, annotation), Parameter(name, "path", annotation, True)
     if name == "payload":
-        convert = _converter(name, annotation, text=False)
         if http:
-            return lambda message: convert(payload_of(message)), Parameter(name, "payload", annotation, True)
+            return _from_body(name, annotation, parameter.default), Parameter(name, "payload", annotation, required)
+        convert = _converter(name, annotation, text=False)
         return lambda message: convert(message.data), Parameter(name, "payload", annotation, True)
     if http:
         return _from_request(name, annotation, parameter.default), Parameter(name, "query-or-body", annotation, required)
@@ -134,7 +134,7 @@ def _hashable(annotation: Any) -> bool:
 
 
 def _check_data_type(place: str, name: str, annotation: Any) -> None:
-    if annotation == _AS_SENT:
+    if annotation in (object, _AS_SENT):
         return
     try:
         info = msgspec.inspect.type_info(annotation)
@@ -149,7 +149,7 @@ def _check_data_type(place: str, name: str, annotation: Any) -> None:
 
 def _converter(name: str, annotation: Any, *, text: bool) -> Getter:
     """Value to the declared type; BadMessage names the argument."""
-    if annotation is Any or annotation == _AS_SENT:
+    if annotation in (Any, object, _AS_SENT):
         return lambda value: value
     convert = msgspec.convert
     strict = not text
@@ -177,6 +177,20 @@ def _missing(name: str, default: Any) -> Any:
     if default is _EMPTY:
         raise BadMessage(f"argument {name} is missing", details={"field": name})
     return default
+
+
+def _from_body(name: str, annotation: Any, default: Any) -> Getter:
+    """The whole body; the default when the request has none."""
+    lenient = _converter(name, annotation, text=True)
+    strict = _converter(name, annotation, text=False)
+
+    def get(request: Request) -> Any:
+        if default is not _EMPTY and request.stream is None and not request.raw and request.data is None:
+            return default
+        body = payload_of(request)
+        return lenient(body) if request.form else strict(body)
+
+    return get
 
 
 def _from_field(name: str, annotation: Any, default: Any) -> Getter:

@@ -136,7 +136,10 @@ def _routes(kind: str, target: type, function_name: str, path: str, mark: Mark, 
     if kind == "http":
         if mark.kind != "route":
             return []
-        template = parse_template((path.rstrip("/") + mark.options["path"]) or "/")
+        own = mark.options["path"]
+        if own and not own.startswith("/"):
+            raise StartError(f"{mark.where}: the path {own!r} does not start with /", hint=f'write "/{own}"')
+        template = parse_template((path.rstrip("/") + own) or "/")
         return [make(method=method, template=template, name=mark.options["name"]) for method in mark.options["methods"]]
     template = parse_template(path or "/") if kind == "websocket" else None  # type: ignore[assignment]
     if mark.kind == "on":

@@ -39,17 +39,12 @@ class StreamHost:
         self.outbox_limit = settings.outbox
         self.high_water = settings.high_water
         self._acceptors: list[Acceptor] = []
-        self._count = 0
         self._probes: dict[StreamConnection, float] = {}  # pinged, and until when an answer is waited for
         self._refused = 0  # connections over the limit, since the last second
 
     @property
     def node(self) -> str:
         return self.runtime.node
-
-    def next_number(self) -> int:
-        self._count += 1
-        return self._count
 
     def new_codec(self) -> Codec:
         raise NotImplementedError

@@ -35,6 +35,7 @@ class DatagramReader(DatagramServer):
     def __init__(self, bound: socket.socket, host: DatagramHost, handlers: HandlerPool) -> None:
         self._host = host
         self._handlers = handlers
+        self._drained = False
         super().__init__(bound, spawn=None)
 
     def set_listener(self, listener: socket.socket) -> None:
@@ -50,13 +51,22 @@ class DatagramReader(DatagramServer):
         for _ in range(_BATCH):
             if handlers.full:
                 self.stop_accepting()
-                handlers.when_free(self._start_accepting_if_started)
+                handlers.when_free(self._go_on)
                 return
             try:
                 item = receive(size)
             except BlockingIOError:
                 return
             handlers.start(handle, item)
+
+    def drain(self) -> None:
+        """Read no more.  The socket stays open for answers."""
+        self._drained = True
+        self.stop_accepting()
+
+    def _go_on(self) -> None:
+        if self.started and not self._drained:
+            self.start_accepting()
 
     def handle(self, data: bytes, address: Any) -> None:
         """Never called: ``do_read`` hands datagrams on itself."""

@@ -25,9 +25,6 @@ from greenimi.servers.websocket import WebSocketDoor
 
 log = logging.getLogger("greenimi.servers")
 
-_LAST_WORDS = 1.0
-"""Seconds that the ``closed`` handlers of the last connections may take."""
-
 Server = HttpServer | TcpServer | UdpServer
 Sockets = Mapping[str, Sequence[socket.socket]]
 
@@ -55,13 +52,17 @@ class Doors:
         self._debug = debug
         self._sockets: Sockets = {}
         self._share = False
+        self.last_words = min(1.0, settings.graceful_timeout * 0.2)  # seconds that `stop` may take
         self.runtime = Runtime(settings.handlers)
         self.servers: dict[str, Server] = {}
 
     def listen(self, sockets: Sockets, *, share: bool = False) -> None:
         """Serve on these sockets, by server name.  ``share``: other processes accept on them too."""
+        self.build()
         self._sockets = sockets
         self._share = share
+        for name in self.servers:
+            self._events.emit(ServerStarting(name))
 
     def build(self) -> None:
         """Make controllers and pipelines.  Done by ``start``; on its own it finds mistakes without opening a door."""
@@ -81,7 +82,6 @@ class Doors:
         for name, server in self.servers.items():
             for sock in self._sockets.get(name, ()):
                 server.attach(sock, share=self._share)
-            self._events.emit(ServerStarting(name))
             server.start()
 
     def drain(self) -> None:
@@ -94,7 +94,9 @@ class Doors:
         self.runtime.flush_now()
         for server in self.servers.values():
             server.shut()
-        self.runtime.finish(_LAST_WORDS)
+        if not self.runtime.finish(self.last_words / 2):  # `closed` handlers, and what is stuck
+            self.runtime.handlers.kill()
+            self.runtime.finish(self.last_words / 2)
         self.runtime.stop()
 
     # -- building --------------------------------------------------------------------------------------------------

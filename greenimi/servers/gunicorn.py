@@ -10,7 +10,8 @@ import gc
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from gevent import get_hub
@@ -63,7 +64,10 @@ class GreenWorker(GeventWorker):
     def check_config(cls, cfg: Any, log: Any) -> None:
         """Once, before the first fork: open the addresses that Gunicorn does not know."""
         try:
-            _inherited.update(_adopt() or open_sockets(cls.server_settings(), ("tcp", "udp")))
+            settings = cls.server_settings()
+            adopted = {name: sockets for name, sockets in _adopt().items() if _keep(settings.get(name), sockets)}
+            _inherited.update(adopted)
+            _inherited.update(open_sockets({name: found for name, found in settings.items() if name not in adopted}, ("tcp", "udp")))
         except StartError as error:
             log.error("%s", error)
             sys.exit(1)
@@ -77,23 +81,28 @@ class GreenWorker(GeventWorker):
     def load_wsgi(self) -> None:
         """Build the application in the place of a WSGI callable.  A mistake in it is one message, not a traceback."""
         self._stop = Event()
-        try:
+        with self._telling_why():
             self._application = self.application()
-            self._application.doors.build()
+
+    @contextmanager
+    def _telling_why(self) -> Iterator[None]:
+        try:
+            yield
         except StartError as error:
             self.log.error("the application cannot start: %s", error)
             sys.exit(_BOOT_ERROR)
 
     def run(self) -> None:
         application = self._application
-        application.start(self._sockets(), share=self.cfg.workers > 1)
+        with self._telling_why():
+            application.start(self._sockets(), share=self.cfg.workers > 1)
         _calm_collector()
         while self.alive:
             self.notify()
             self._stop.wait(1.0)
         application.drain()
-        # a second less than Gunicorn's patience, so that the exit handlers still run
-        application.doors.runtime.finish(max(0.1, self.cfg.graceful_timeout - 1), self.notify)
+        patience = self.cfg.graceful_timeout  # of the arbiter; some of it is left for the end, so that the exit handlers still run
+        application.doors.runtime.finish(patience - application.doors.last_words - min(1.0, patience * 0.2), self.notify)
         application.stop()
 
     def _sockets(self) -> dict[str, list[Any]]:
@@ -117,6 +126,15 @@ def _calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
+
+
+def _keep(settings: ServerSettings | None, sockets: list[socket.socket]) -> bool:
+    """Whether conf still has the server of these sockets; if not they are closed."""
+    if settings is not None and settings.kind in ("tcp", "udp"):
+        return True
+    for sock in sockets:
+        sock.close()
+    return False
 
 
 def _adopt() -> dict[str, list[socket.socket]]:

@@ -25,15 +25,20 @@ class HandlerPool:
     so that nothing half-done (a pending timeout, a late kill) can hit the next job.
     """
 
-    __slots__ = ("_idle", "_keep", "_waiting", "_when_free", "limit", "size")
+    __slots__ = ("_greenlets", "_idle", "_keep", "_waiting", "_when_free", "limit")
 
     def __init__(self, limit: int = 1000, keep: int = 128) -> None:
         self.limit = limit
-        self.size = 0
+        self._greenlets: set[greenlet] = set()
         self._keep = keep
         self._idle: list[greenlet] = []
         self._waiting: deque[tuple[Job, Any]] = deque()
         self._when_free: list[Callable[[], object]] = []
+
+    @property
+    def size(self) -> int:
+        """How many greenlets there are, busy and idle."""
+        return len(self._greenlets)
 
     @property
     def busy(self) -> int:
@@ -64,8 +69,9 @@ class HandlerPool:
             if self.size >= self.limit:
                 self._waiting.append((job, argument))
                 return
-            self.size += 1
-            greenlet(self._loop, get_hub()).switch()  # it comes back as an idle one
+            fresh = greenlet(self._loop, get_hub())
+            self._greenlets.add(fresh)
+            fresh.switch()  # it comes back as an idle one
         idle.pop().switch(job, argument)
 
     def _loop(self) -> None:
@@ -94,7 +100,7 @@ class HandlerPool:
         except BaseException:  # nothing may reach the hub
             log.exception("a job failed outside its own error handling")
         finally:
-            self.size -= 1
+            self._greenlets.discard(me)
             if me in idle:
                 idle.remove(me)
             elif waiting:
@@ -106,6 +112,13 @@ class HandlerPool:
         """A greenlet retired while jobs waited: start another for the next of them."""
         if self._waiting and not self.full:
             self.start(*self._waiting.popleft())
+
+    def kill(self) -> None:
+        """End the jobs at hand at their next switch, and forget those that wait."""
+        self._waiting.clear()
+        loop = get_hub().loop
+        for busy in self._greenlets.difference(self._idle):
+            loop.run_callback(busy.throw, GreenletExit)
 
     def close(self) -> None:
         """End the idle greenlets, at the end of this turn of the loop."""

@@ -34,6 +34,7 @@ class Runtime:
         self.each_second: list[Callable[[float], None]] = []
         self._unflushed: list[StreamConnection] = []
         self._timer: Any = None
+        self._count = 0
 
     def start(self) -> None:
         if self._timer is None:
@@ -69,6 +70,11 @@ class Runtime:
                 call(now)
             except Exception:
                 log.exception("a periodic call failed")
+
+    def next_number(self) -> int:
+        """A number that no other connection of this process has."""
+        self._count += 1
+        return self._count
 
     def flush_later(self, connection: StreamConnection) -> None:
         """Flush it at the end of this turn of the loop: one callback a turn, one send a connection."""

@@ -85,7 +85,7 @@ class StreamConnection:
         self.codec = codec
         self.endpoint = endpoint
         self.deadline = server.deadline  # the sweep closes what is idle past it; moved on by every read
-        self._number = server.next_number()
+        self._number = server.runtime.next_number()
         self.params: Mapping[str, Any] = _NO_PARAMS  # of the path it shook hands on
         self._data: dict[str, Any] | None = None
         self._sock = sock

@@ -84,7 +84,7 @@ class UdpServer:
     def drain(self) -> None:
         """Read no more; the socket stays open for the answers of what was read."""
         for reader in self._readers:
-            reader.stop_accepting()
+            reader.drain()
 
     def stop(self) -> None:
         for reader in self._readers:

@@ -26,6 +26,8 @@ def render(value: Any) -> Response:
         return renderer(value)
     if isinstance(value, Response):
         return value
+    if isinstance(value, str | bytes):  # a class of its own, such as marked-up text
+        return _BY_TYPE[str if isinstance(value, str) else bytes](value)
     if isinstance(value, Iterator):
         return Response(value, 200, TEXT)
     return _json(value)

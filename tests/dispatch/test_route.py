@@ -267,45 +267,47 @@ def test_two_takers_of_one_message_are_a_conflict(handler: Callable[[Any], Any],
         assert conflict(*talkers(mark, handler)).startswith(f"{text}{door}: test_route.py:")
 
 
-def test_websocket_paths_of_one_shape_work_together_or_are_a_conflict(app_factory: AppFactory) -> None:
-    """A connection has shaken hands with one template; a handler must not be left without the placeholder of its own."""
+@pytest.mark.parametrize(
+    ("one", "two", "what"),
+    [
+        ({"path": "/rooms/{room}"}, {"path": "/rooms/{name}"}, "placeholders"),
+        ({"path": "/chat"}, {"path": "/chat", "payload": "msgpack"}, "payload"),
+        ({"path": "/chat", "subprotocols": ("a",)}, {"path": "/chat", "subprotocols": ("b",)}, "subprotocols"),
+    ],
+)
+def test_controllers_of_one_websocket_path_must_agree(one: dict[str, Any], two: dict[str, Any], what: str) -> None:
+    """They share its connections, which have one set of placeholders and one payload."""
 
+    @websocket(server="web", **one)
+    class One:
+        @on("one")
+        def one(self) -> None: ...
+
+    @websocket(server="web", **two)
+    class Two:
+        @on("two")
+        def two(self) -> None: ...
+
+    text = conflict(One, Two)
+    assert what in text
+    assert text.endswith(f"{place(One, 'one')} and {place(Two, 'two')}")
+
+
+def test_controllers_of_one_websocket_path_that_agree(app_factory: AppFactory) -> None:
     @websocket("/rooms/{room}", server="web")
     class One:
         @on("one")
         def one(self, room: str) -> str:
             return room
 
-    @websocket("/rooms/{name}", server="web")
+    @websocket("/rooms/{room}", server="web")
     class Two:
         @on("two")
-        def two(self, name: str) -> str:
-            return name
+        def two(self, room: str) -> str:
+            return room
 
-    try:
-        app = app_factory([One, Two], CONF)
-    except StartError as error:
-        assert str(error).count("test_route.py:") == 2
-        return
-    with WebSocketClient(app, "/rooms/7") as client:
+    with WebSocketClient(app_factory([One, Two], CONF), "/rooms/7") as client:
         assert [client.request("one"), client.request("two")] == ["7", "7"]
-
-
-def test_two_controllers_of_one_websocket_path_say_the_same_about_it(app_factory: AppFactory) -> None:
-    """One connection has one payload: that of the other controller must not be dropped without a word."""
-
-    @websocket("/chat", server="web")
-    class One:
-        @on("one")
-        def one(self) -> None: ...
-
-    @websocket("/chat", server="web", payload="msgpack")
-    class Two:
-        @on("two")
-        def two(self) -> None: ...
-
-    with pytest.raises(StartError):
-        app_factory([One, Two], CONF)
 
 
 # -- mistakes ------------------------------------------------------------------------------------------------------
@@ -321,13 +323,12 @@ def test_two_controllers_of_one_websocket_path_say_the_same_about_it(app_factory
     ],
 )
 def test_a_server_of_another_name_or_kind_lists_the_known(mark: Callable[[type], type], kind: Callable[[Any], Any], known: str) -> None:
+    @mark
+    class Lost:
+        @kind
+        def take(self) -> None: ...
+
     with pytest.raises(StartError, match=rf"test_route\.py:\d+: .*Lost is for the server '\w+'; servers of its kind in conf: {known}$"):
-
-        @mark
-        class Lost:
-            @kind
-            def take(self) -> None: ...
-
         routes(Lost)
 
 
@@ -361,10 +362,18 @@ def test_a_class_with_handlers_that_is_no_controller_is_a_mistake() -> None:
 
 
 def test_a_controller_is_a_class() -> None:
+    @http(server="web")
+    class Fine:
+        @get("/x")
+        def show(self) -> None: ...
+
     def function() -> None: ...
 
+    mark: Any = tcp()
     with pytest.raises(StartError, match=r"test_route\.py:\d+: @tcp goes on a class, not on <function"):
-        routes(tcp()(function))
+        routes(Fine, mark(function))
+    with pytest.raises(StartError, match=r"test_route\.py:\d+: @tcp goes on a class, not on <function"):
+        routes(mark(function), Fine)
 
 
 def test_an_http_route_on_another_controller() -> None:

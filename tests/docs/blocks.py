@@ -68,24 +68,19 @@ def blocks_of(text: str) -> Iterator[Block]:
         yield Block(number + 1, language, {word.partition("=")[0]: word.partition("=")[2] for word in words}, "\n".join(content) + "\n")
 
 
-class Page:
-    """One page while its blocks run, in order."""
+class Page(ExitStack):
+    """One page while its blocks run, in order, in its folder."""
 
     def __init__(self, name: str, folder: Path) -> None:
+        super().__init__()
         self._name = name
         self._folder = folder
-        self._ends = ExitStack()
-        self._terminal = self._ends.enter_context(Terminal(folder))
-        self._serving = self._ends.enter_context(ExitStack())
+        self._terminal = Terminal(folder)
+        self.callback(self._terminal.stop_serving)
+        self._serving = self.enter_context(ExitStack())
         self._names: dict[str, Any] = {}
         self._conf: dict[str, Any] = {}
         self._module: list[ModuleType] = []
-
-    def __enter__(self) -> Page:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._ends.close()
 
     def run(self, block: Block) -> None:
         """Raises what the block raises, AssertionError where it does something else than the page says."""
@@ -118,7 +113,7 @@ class Page:
         vars(module).update(names)
         vars(module)["__name__"] = name
         before = sys.modules.get(name)
-        self._ends.callback(lambda: sys.modules.pop(name, None) if before is None else sys.modules.update({name: before}))
+        self.callback(lambda: sys.modules.pop(name, None) if before is None else sys.modules.update({name: before}))
         sys.modules[name] = module  # dataclasses and dotted names in conf look there
         # empty lines in front, so that tracebacks tell the lines of the page
         exec(compile("\n" * (line - 1) + text, self._name, "exec", dont_inherit=True), vars(module))

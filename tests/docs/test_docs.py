@@ -38,10 +38,12 @@ def test_page(path: Path, tmp_path: Path) -> None:
     assert run_page(path, name, folder) == list(blocks_of(path.read_text(encoding="utf-8")))
 
 
-def written(tmp_path: Path, text: str) -> Path:
+def run_text(text: str, tmp_path: Path) -> list[Block]:
+    """Run a page of this text, in which ``~~~`` stands for a fence."""
     path = tmp_path / "page.md"
     path.write_text(text.replace("~~~", "```"))
-    return path
+    (tmp_path / "page").mkdir()
+    return run_page(path, "page.md", tmp_path / "page")
 
 
 @pytest.mark.parametrize(
@@ -59,13 +61,13 @@ def written(tmp_path: Path, text: str) -> Path:
 )
 def test_a_block_that_breaks_is_named(tmp_path: Path, text: str, problem: str) -> None:
     with pytest.raises(AssertionError) as caught:
-        run_page(written(tmp_path, text), "page.md", tmp_path)
+        run_text(text, tmp_path)
     assert problem in str(caught.value)
 
 
 def test_a_fence_that_does_not_end_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="line 2: this fence does not end"):
-        run_page(written(tmp_path, "words\n~~~python\nx = 1\n"), "page.md", tmp_path)
+        run_text("words\n~~~python\nx = 1\n", tmp_path)
 
 
 def test_blocks_share_names_files_ports_and_a_terminal(tmp_path: Path) -> None:
@@ -101,4 +103,4 @@ two
 while True: pass
 ~~~
 """
-    assert len(run_page(written(tmp_path, text), "page.md", tmp_path)) == 5
+    assert len(run_text(text, tmp_path)) == 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -164,7 +164,7 @@ def test_a_server_that_is_gone_from_conf_is_not_kept_open(
 # -- in a worker ---------------------------------------------------------------------------------------------------
 
 
-def worker(servers: Mapping[str, ServerSettings] = {}, sockets: list[Any] = []) -> Any:
+def worker(servers: Mapping[str, ServerSettings] = {}, sockets: Sequence[Any] = ()) -> Any:
     """A worker that Gunicorn did not start."""
     kind = kind_of_worker(servers)
     made: Any = kind.__new__(kind)
@@ -212,14 +212,15 @@ def test_a_mistake_in_the_application_is_one_message_and_no_second_try() -> None
     assert broken.log.lines == ["the application cannot start: shop.py:5: no\n  hint: do otherwise"]
 
 
-def test_servers_are_built_when_the_worker_loads() -> None:
-    """So a mistake that only shows then ends the start as well."""
+def test_a_mistake_that_shows_when_servers_are_built_ends_the_start(inherited: dict[str, list[socket.socket]]) -> None:
+    """It is told like one that shows before."""
     wrong = make_app({"servers": {"web": {"layers": ["nothing.like:this"]}}}, [echo])
     broken = worker()
     broken.application = wrong.commit
     try:
         with pytest.raises(SystemExit) as caught:
             broken.load_wsgi()
+            broken.run()
     finally:
         wrong.stop()
     assert caught.value.code == 3
@@ -232,7 +233,7 @@ class Stages:
     def __init__(self) -> None:
         self.done: list[Any] = []
         self.doors = SimpleNamespace(
-            build=lambda: self.done.append("build"),
+            last_words=1.0,
             runtime=SimpleNamespace(finish=lambda seconds, meanwhile: self.done.append(("finish", seconds))),
         )
 
@@ -253,14 +254,14 @@ def test_it_serves_until_it_is_told_to_stop(inherited: dict[str, list[socket.soc
     serving.application = lambda: stages
     serving.load_wsgi()
     running = green.spawn(serving.run)
-    wait_until(lambda: len(stages.done) == 2)
+    wait_until(lambda: len(stages.done) == 1)
     serving.handle_exit(signal.SIGTERM, None)
     with green.timeout(10):
         running.get()
     assert not serving.alive
-    assert [step if isinstance(step, str) else step[0] for step in stages.done] == ["build", "start", "drain", "finish", "stop"]
-    assert stages.done[1] == ("start", {}, workers > 1)
-    assert 0 < stages.done[3][1] < serving.cfg.graceful_timeout
+    assert [step if isinstance(step, str) else step[0] for step in stages.done] == ["start", "drain", "finish", "stop"]
+    assert stages.done[0] == ("start", {}, workers > 1)
+    assert 0 < stages.done[2][1] < serving.cfg.graceful_timeout
 
 
 @pytest.mark.parametrize("patience", [1, 2, 3, 30])
