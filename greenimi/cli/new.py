@@ -33,7 +33,7 @@ _HTTP = "curl http://127.0.0.1:8000/hello/World"
 _WEBSOCKET = """\
 # pip install websockets; type {"action": "echo", "text": "hello"} at its prompt
 python -m websockets ws://127.0.0.1:8000/echo"""
-_TCP = """echo '{"action": "echo", "text": "hello"}' | nc -q 1 127.0.0.1 9000"""
+_TCP = """echo '{"action": "echo", "text": "hello"}' | nc -N 127.0.0.1 9000"""
 _UDP = """echo '{"action": "echo", "text": "hello"}' | nc -u -w 1 127.0.0.1 9001"""
 
 KINDS = {

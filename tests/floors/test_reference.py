@@ -16,7 +16,7 @@ from tests.floors.tree import ROOT
 COPIES = ("conf/reference.toml", "greenimi/reference.toml")
 """To read beside an application's conf, and as it ships in the package."""
 
-AGAIN = "; ".join(f"(cd "$(mktemp -d)" && greenimi conf --defaults) > {copy}" for copy in COPIES)
+AGAIN = "; ".join(f'(cd "$(mktemp -d)" && greenimi conf --defaults) > {copy}' for copy in COPIES)
 
 
 @pytest.fixture(scope="module")
