@@ -78,7 +78,7 @@ def report(error: BaseException, what: Any) -> None:
     if isinstance(error, Refusal):
         log.debug("%r: %s %s", what, error.status, error.text)
     elif isinstance(error, ProtocolError | ConnectionClosed):  # the peer's fault, found by a handler that was reading
-        log.info("%r: %s", what, error.text)
+        log.info("%r: %s %s", getattr(what, "connection", what), error.status, error.text)
     else:
         current_container().get(ErrorHandlers).handle(error, repr(what))
 

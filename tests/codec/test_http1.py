@@ -117,7 +117,16 @@ def test_refused_with_its_status(data: bytes, status: int) -> None:
     assert subject.receive(GET) == ()
 
 
-CHUNKS = [b"5\nhello\r\n0\r\n\r\n", b"5\r\nhelloX\r\n", b"g\r\n", b"5 \r\n", b"-1\r\n", b"5\r\nhello\r\n0\r\nbad name: x\r\n\r\n", b"0\r\nHost: y\r\n\r\n", b"0x5\r\n"]
+CHUNKS = [
+    b"5\nhello\r\n0\r\n\r\n",
+    b"5\r\nhelloX\r\n",
+    b"g\r\n",
+    b"5 \r\n",
+    b"-1\r\n",
+    b"5\r\nhello\r\n0\r\nbad name: x\r\n\r\n",
+    b"0\r\nHost: y\r\n\r\n",
+    b"0x5\r\n",
+]
 
 
 @pytest.mark.parametrize("body", [chunk for chunk in CHUNKS if chunk != b"5 \r\n"])

@@ -41,7 +41,11 @@ def shown(wrong: list[Verdict]) -> str:
 def test_every_bad_request_is_refused_and_nothing_behind_it_is_served(server: Gunicorn, split: str, host: bool) -> None:
     bad = [add_host(file) if host else file for file in files() if not file.good]
     assert len(bad) >= 62
-    wrong = [verdict for verdict in judge(server.addresses["web" if host else "lenient"], bad, SPLITS[split]) if not verdict.right or verdict.served_after_refusal]
+    wrong = [
+        verdict
+        for verdict in judge(server.addresses["web" if host else "lenient"], bad, SPLITS[split])
+        if not verdict.right or verdict.served_after_refusal
+    ]
     assert not wrong, shown(wrong)
     assert len(server.booted) == 1
 

@@ -218,8 +218,8 @@ def test_a_mistake_that_shows_when_servers_are_built_ends_the_start(inherited: d
     broken = worker()
     broken.application = wrong.commit
     try:
+        broken.load_wsgi()
         with pytest.raises(SystemExit) as caught:
-            broken.load_wsgi()
             broken.run()
     finally:
         wrong.stop()

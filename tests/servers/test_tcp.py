@@ -10,8 +10,8 @@ import pytest
 from greenimi import green
 from greenimi.app import App
 from greenimi.errors import ConnectionClosed
-from greenimi.servers.settings import ServerSettings
 from greenimi.servers.configured import framing_table
+from greenimi.servers.settings import ServerSettings
 from greenimi.testing.clients import MessageClient
 from greenimi.testing.support import wait_until
 from tests.apps.echo import Stage
