@@ -1,9 +1,9 @@
 """The life of the application, told as events in the order of :data:`ORDER`.
 
-In every process that serves, a Gunicorn worker for example: ``ConfigLoaded``, ``Scanned``, ``Committed``, ``AppRun``, ``AppInit``, then once
-``ServersCreating``, for each server ``ServerCreating`` and ``ServerCreated``, then once ``ServersCreated``, for each server
-``ServerStarting``, then ``WorkerStarting``, ``WorkerStarted``, and at the end ``WorkerStopping``, ``WorkerStopped``.  Around a command of the
-command line: ``CommandStarting``, ``CommandFinished``.
+In every process that serves, a Gunicorn worker for example: ``ConfigLoaded``, ``Scanned``, ``Committed``, ``AppRun``, ``AppInit``, then
+once ``ServersCreating``, for each server ``ServerCreating`` and ``ServerCreated``, then once ``ServersCreated``, for each server
+``ServerStarting``, then ``WorkerStarting``, ``WorkerStarted``, and at the end ``WorkerStopping``, ``WorkerStopped``.  Around a command of
+the command line: ``CommandStarting``, ``CommandFinished``.
 
 The first three are told together, after the commit, so that marked listeners hear them.
 """
