@@ -7,6 +7,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
@@ -43,10 +44,13 @@ def settings(conf: str | None = None, argv: Sequence[str] = ()) -> dict[str, Any
     }
 
 
-def deployment() -> dict[str, Any]:
-    """What ``conf/gunicorn.conf.py`` takes over: :func:`settings`, where a mistake is one message and the end."""
+def deployment(conf: str | Path | None = None) -> dict[str, Any]:
+    """What ``conf/gunicorn.conf.py`` takes over: :func:`settings`, where a mistake is one message and the end.
+
+    ``conf`` is the application's file unless ``GREENIMI_CONF`` names another.
+    """
     try:
-        return settings()
+        return settings(os.environ.get("GREENIMI_CONF") or (str(conf) if conf else None))
     except StartError as error:
         sys.stderr.write(f"greenimi: {error}\n")
         raise SystemExit(1) from None

@@ -128,7 +128,7 @@ class Body:
     def read_chunk(self) -> bytes:
         """The next bytes, as soon as there are some; ``b""`` at the end.  Blocks the calling greenlet.
 
-        Raises ConnectionClosed when the peer went away in the middle, ProtocolError when the rest is malformed.
+        Raises ProtocolError when the rest is malformed or never comes, ConnectionClosed when the connection is lost meanwhile.
         """
         while not self.chunks:
             if self.finished:

@@ -14,12 +14,12 @@ from typing import Any
 
 from httptools import HttpParserError, HttpParserInvalidMethodError, HttpParserUpgrade, HttpRequestParser
 
-from greenimi.codec.base import Codec
 from greenimi.codec.chunked import ChunkedReader
-from greenimi.codec.heads import FRAMING_FIELDS, ResponseHeads, render_fields
+from greenimi.codec.heads import ResponseHeads, render_fields
+from greenimi.codec.http1_answers import Http1Answers
 from greenimi.codec.target import split_target
 from greenimi.errors import ProtocolError
-from greenimi.message import Body, Request, Response, Upgrade
+from greenimi.message import Body, Request, Upgrade
 
 _HEAD_END = b"\r\n\r\n"
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{0,32}").match
@@ -27,7 +27,6 @@ _LONGEST_METHOD = 32
 _SINGLE_FIELDS = re.compile(rb"\n([hH][oO][sS][tT]|[cC][oO][nN][tT][eE][nN][tT]-[tT][yY][pP][eE]):").findall
 _CODINGS = frozenset({"chunked", "gzip", "x-gzip", "deflate", "compress", "x-compress", "identity"})
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_NO_BODY = frozenset({204, 205, 304})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class Http1Limits:
         object.__setattr__(self, "harmless", min(self.line, self.head, 4 * self.fields))
 
 
-class Http1Codec(Codec):
+class Http1Codec(Http1Answers):
     """One connection.  ``receive`` gives requests in order; each is answered in that order, whole (``respond``) or in parts."""
 
     __slots__ = (
@@ -55,7 +54,6 @@ class Http1Codec(Codec):
         "_chunked",
         "_complete",
         "_fed",
-        "_heads",
         "_held",
         "_keep_alive",
         "_left",
@@ -63,14 +61,12 @@ class Http1Codec(Codec):
         "_odd",
         "_parser",
         "_request",
-        "_sent_chunked",
         "_stream",
     )
 
     def __init__(self, limits: Http1Limits, heads: ResponseHeads) -> None:
-        super().__init__()
+        super().__init__(heads)
         self._limits = limits
-        self._heads = heads
         self._buffer = b""  # bytes of a head that is not complete yet, or behind a requested upgrade
         self._fed = 0  # how many of them llhttp has seen
         self._odd = False  # the method is none that llhttp knows
@@ -82,7 +78,6 @@ class Http1Codec(Codec):
         self._held = False  # the request is held back until its body is complete, or large
         self._chunked: ChunkedReader | None = None
         self._left = 0  # bytes of a body of known length still to come
-        self._sent_chunked = False
         self._parser: HttpRequestParser | None = HttpRequestParser(self)
 
     # -- llhttp's callback ------------------------------------------------------------------------------------
@@ -248,6 +243,8 @@ class Http1Codec(Codec):
             self._parser = HttpRequestParser(self)
             if method == "CONNECT":  # to llhttp the end of HTTP; we make no tunnels
                 self._keep_alive = request.keep_alive = False
+            elif "transfer-encoding" in request.headers or request.headers.get("content-length", "0").strip("0"):
+                request.stream = Body()  # httptools would skip it; the wish for another protocol is ignored (RFC 9110 section 7.8)
             else:
                 request.upgrade = True
         return request
@@ -271,7 +268,10 @@ class Http1Codec(Codec):
         if coding is not None:
             if request.version == "1.0":
                 raise ProtocolError("Transfer-Encoding is not allowed in HTTP/1.0")
-            if not all(name.strip(" \t").lower() in _CODINGS for name in coding.split(",")):
+            names = [name.strip(" \t").lower() for name in coding.split(",")]
+            if names.count("chunked") != 1 or names[-1] != "chunked":
+                raise ProtocolError("chunked must be the last transfer coding, once")
+            if not _CODINGS.issuperset(names):
                 raise ProtocolError(f"the transfer coding {coding[:40]} is not supported", status=501)
             self._chunked = ChunkedReader(self._limits.head, self._limits.body)
         else:
@@ -279,6 +279,8 @@ class Http1Codec(Codec):
             if self._left > self._limits.body:
                 raise ProtocolError(f"the body is over {self._limits.body} bytes", status=413)
         expect = headers.get("expect")
+        if request.version == "1.0":
+            expect = None  # RFC 9110 section 10.1.1
         if expect is not None and expect.lower() != "100-continue":
             raise ProtocolError("only 100-continue can be expected", status=417)
         self._request = request
@@ -344,72 +346,7 @@ class Http1Codec(Codec):
         self._held = False
         return ()
 
-    # -- outgoing ---------------------------------------------------------------------------------------------
-    def respond(self, request: Request, response: Response) -> None:
-        """Queue a complete response.  Raises ValueError for fields that cannot be sent; nothing was queued then."""
-        body = response.body
-        if type(body) is str:
-            body = body.encode()
-        assert type(body) is bytes, "a streaming body goes through begin, part and finish"
-        if not response.headers and request.keep_alive and request.version == "1.1" and response.status not in _NO_BODY:
-            key = (response.status, response.content_type)
-            begin = self._heads.begin.get(key) or self._heads.make(*key)
-            if request.method == "HEAD":
-                self.out.append(b"%b%d\r\n\r\n" % (begin, len(body)))
-            else:
-                self.out.append(b"%b%d\r\n\r\n%b" % (begin, len(body), body))
-            return
-        bodiless = response.status in _NO_BODY
-        framing = b"" if bodiless else b"Content-Length: %d\r\n" % len(body)
-        self.out.append(self._slow_head(request, response, framing))
-        if body and not bodiless and request.method != "HEAD":
-            self.out.append(body)
-
-    def _slow_head(self, request: Request, response: Response, framing: bytes) -> bytes:
-        """The head of a response with fields of its own, or one after which the connection closes."""
-        close = not request.keep_alive
-        fields = []
-        for name, value in response.headers:
-            lowered = name.lower()
-            if lowered == "connection" and value.lower() == "close":
-                close = True
-            elif lowered not in FRAMING_FIELDS or (lowered == "content-length" and not framing):
-                fields.append((name, value))
-        kind = "" if response.status in _NO_BODY else response.content_type
-        head = self._heads.start(response.status, kind) + render_fields(fields) + framing
-        if close:
-            self.closing = True
-            request.keep_alive = False
-            head += b"Connection: close\r\n"
-        elif request.version == "1.0":
-            head += b"Connection: keep-alive\r\n"
-        return head + b"\r\n"
-
-    def begin(self, request: Request, response: Response) -> bool:
-        """Queue the head of a response whose body comes in parts; False when no body may follow (HEAD, 204, 304)."""
-        if request.method == "HEAD" or response.status in _NO_BODY:
-            self._sent_chunked = False
-            self.out.append(self._slow_head(request, response, b""))
-            return False
-        known = any(name.lower() == "content-length" for name, _ in response.headers)
-        self._sent_chunked = not known and request.version == "1.1"
-        if not known and request.version == "1.0":
-            request.keep_alive = False  # the end of the connection is the end of the body
-        self.out.append(self._slow_head(request, response, b"Transfer-Encoding: chunked\r\n" if self._sent_chunked else b""))
-        self.closing = False  # not before the body went out
-        return True
-
-    def part(self, data: bytes) -> None:
-        if data:
-            self.out.append(b"%x\r\n%b\r\n" % (len(data), data) if self._sent_chunked else data)
-
-    def finish(self, request: Request, trailers: Sequence[tuple[str, str]] = ()) -> None:
-        """End a body that came in parts."""
-        if self._sent_chunked:
-            self.out.append(b"0\r\n" + render_fields(trailers) + b"\r\n")
-        if not request.keep_alive:
-            self.closing = True
-
+    # -- the end ----------------------------------------------------------------------------------------------
     def switch(self, response: Upgrade) -> bytes:
         """Queue the 101 and give up the connection: the bytes that came behind the request, for the next protocol's codec."""
         self.out.append(b"HTTP/1.1 101 Switching Protocols\r\n" + render_fields(response.headers) + b"\r\n")
@@ -425,13 +362,6 @@ class Http1Codec(Codec):
 
     def send(self, reply: Any) -> None:
         raise TypeError("HTTP has no messages of its own accord: return a Response, or use SSE or a WebSocket")
-
-    def fail(self, error: ProtocolError) -> None:
-        body = error.text.encode() + b"\n"
-        head = self._heads.start(error.status, "text/plain; charset=utf-8")
-        self.out.append(head + b"Content-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(body), body))
-        self.ended = True
-        self.closing = True
 
     def close(self, code: int, reason: str) -> None:
         self.ended = True

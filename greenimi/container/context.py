@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from contextvars import Context, ContextVar, Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -107,8 +106,10 @@ def enter(scope: Scope, function: Callable[[Any], Any], value: Any) -> Any:
         result = function(value)
     except BaseException:
         if scope._deferred is not None:
-            with suppress(Exception):  # an error of the clean-up must not hide the handler's own
+            try:
                 scope.close()
+            except Exception:  # it must not hide the handler's own
+                log.exception("what was deferred to the end of a message failed")
         raise
     if scope._deferred is not None:
         try:

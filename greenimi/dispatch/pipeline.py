@@ -134,7 +134,8 @@ class MessagePipeline:
 
     A message with an id (the name of the field is the server's) is always answered, by ``{"id": ..., "result": ...}`` or
     ``{"id": ..., "error": ...}``.  Without an id the plain result is sent, None sends nothing, and an error is sent as
-    ``{"error": {...}}``.  A Reply is sent as it is, id or not.
+    ``{"error": {...}}``.  A Reply is sent as it is, id or not.  ``silent``: errors are told to nobody who did not ask with an id, and
+    never in answer to an answer; without that, one forged datagram would set two servers to answering each other for ever.
     """
 
     def __init__(
@@ -148,8 +149,10 @@ class MessagePipeline:
         missing: Callable[[Any], Any] | None = None,
         action_field: str = "action",
         id_field: str = "id",
+        silent: bool = False,
         debug: bool = False,
     ) -> None:
+        self._silent = silent
         self.payload = payload
         self._decode = payload.decode
         self._encode = payload.encode
@@ -203,14 +206,22 @@ class MessagePipeline:
         except Exception as error:
             return self._failed(error, message, number)
 
+    def failed(self, error: Exception, message: Message) -> bytes | Reply | None:
+        """The reply to a message whose own could not be sent."""
+        return self._failed(error, message, message.data.get(self._id) if type(message.data) is dict else None)
+
     def _failed(self, error: Exception, message: Message, number: Any) -> bytes | Reply | None:
         try:
             answer = ask_handlers(self._error_handlers, error, message)
+            if type(answer) is Reply:
+                return answer
             if answer is not None:
                 return self._encode(answer if number is None else {self._id: number, "result": answer})
         except Exception as second:
             error = second
         report(error, message)
+        if self._silent and (number is None or "error" in message.data or "result" in message.data):
+            return None
         reply: dict[str, Any] = {"error": describe(error, debug=self._debug).as_error()}
         if number is not None:
             reply = {self._id: number, **reply}

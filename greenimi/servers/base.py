@@ -61,6 +61,7 @@ class StreamHost:
 
     def start(self) -> None:
         self.runtime.each_second.append(self.sweep)
+        self.runtime.unfinished.append(self.unfinished)
         for acceptor in self._acceptors:
             acceptor.start()
 
@@ -75,6 +76,7 @@ class StreamHost:
         self.drain()
         if self.sweep in self.runtime.each_second:
             self.runtime.each_second.remove(self.sweep)
+            self.runtime.unfinished.remove(self.unfinished)
         for connection in list(self.connections):
             connection.close(1001, "the server stops")
 
@@ -94,6 +96,9 @@ class StreamHost:
     def forget(self, connection: StreamConnection) -> None:
         self.connections.discard(connection)
         self._probes.pop(connection, None)
+
+    def unfinished(self) -> bool:
+        return any(connection.unfinished for connection in self.connections)
 
     def sweep(self, now: float) -> None:
         """Ping what has been silent past its deadline, and close it when there is no answer, or when it cannot be pinged."""

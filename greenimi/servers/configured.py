@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import socket
 from collections.abc import Callable
 
 from greenimi.codec.framing import framing_from
@@ -32,7 +33,7 @@ def _check(config: IConfig, path: str, settings: ServerSettings) -> None:
             raise ConfigError(f"{f'{place}: ' if place else ''}{path}.{key}: {error.text}", hint=error.hint) from None
 
     check("kind", lambda: _known_kind(settings.kind))
-    check("bind", lambda: Address.parse(settings.bind))
+    check("bind", lambda: _usable(Address.parse(settings.bind), settings.kind))
     check("outbox", lambda: _larger(settings.outbox, settings.high_water))
     if ":" not in settings.payload:  # a class of the application is imported when it is built
         check("payload", lambda: payload_from(settings.payload))
@@ -45,6 +46,11 @@ def _known_kind(kind: str) -> None:
         close = difflib.get_close_matches(kind, KINDS, 1)
         hint = f"did you mean {close[0]}?" if close else f"known kinds: {', '.join(KINDS)}"
         raise ConfigError(f"there is no kind of server {kind!r}", hint=hint)
+
+
+def _usable(address: Address, kind: str) -> None:
+    if kind == "udp" and address.family == socket.AF_UNIX:
+        raise ConfigError("a udp server cannot listen on a Unix socket: its clients have no address to answer to")
 
 
 def _larger(outbox: int, high_water: int) -> None:

@@ -120,6 +120,7 @@ class Doors:
             missing=plan.missing,
             action_field=settings.action_field,
             id_field=settings.id_field,
+            silent=settings.kind == "udp",
             debug=self._debug,
         )
 

@@ -10,7 +10,7 @@ import gc
 import os
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -81,6 +81,7 @@ class GreenWorker(GeventWorker):
     def load_wsgi(self) -> None:
         """Build the application in the place of a WSGI callable.  A mistake in it is one message, not a traceback."""
         self._stop = Event()
+        self._quick = False
         with self._telling_why():
             self._application = self.application()
 
@@ -102,19 +103,25 @@ class GreenWorker(GeventWorker):
             self._stop.wait(1.0)
         application.drain()
         patience = self.cfg.graceful_timeout  # of the arbiter; some of it is left for the end, so that the exit handlers still run
-        application.doors.runtime.finish(patience - application.doors.last_words - min(1.0, patience * 0.2), self.notify)
+        if not self._quick:
+            application.doors.runtime.finish(patience - application.doors.last_words - min(1.0, patience * 0.2), self.notify)
         application.stop()
 
     def _sockets(self) -> dict[str, list[Any]]:
-        """Every server's sockets: Gunicorn's listeners stand in the order of ``bind``, the rest was inherited."""
-        http = [name for name, found in self.server_settings().items() if found.kind == "http"]
-        sockets: dict[str, list[Any]] = {name: [sock] for name, sock in zip(http, self.sockets, strict=False)}
+        """Every server's sockets: Gunicorn's listeners by their addresses, the rest was inherited."""
+        http = {name: found.bind for name, found in self.server_settings().items() if found.kind == "http"}
+        sockets: dict[str, list[Any]] = {name: [sock] for name, sock in _by_address(http, self.sockets).items()}
         for name, found in _inherited.items():
             sockets[name] = [gsocket.socket(sock.family, sock.type, fileno=sock.detach()) for sock in found]
         for listening in sockets.values():
             for sock in listening:
                 sock.setblocking(False)
         return sockets
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        """SIGINT, SIGQUIT: stop without waiting for the messages at hand."""
+        self._quick = True
+        self.handle_exit(sig, frame)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         self.alive = False
@@ -126,6 +133,25 @@ def _calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
+
+
+def _by_address(http: Mapping[str, str], listening: Sequence[Any]) -> dict[str, Any]:
+    """Which listener of Gunicorn is whose.  One server and one listener that are left over belong together (``gunicorn -b``, port 0)."""
+    free = {str(Address.of(sock)): sock for sock in listening}
+    found = {}
+    for name, bind in http.items():
+        sock = free.pop(str(Address.parse(bind).resolved()), None)
+        if sock is not None:
+            found[name] = sock
+    left = [name for name in http if name not in found]
+    if len(left) == 1 and len(free) == 1:
+        found[left[0]] = free.popitem()[1]
+    elif left:
+        raise StartError(
+            f"servers.{left[0]}.bind ({http[left[0]]}) is not among the addresses that are open: {', '.join(free) or 'none is left'}",
+            hint="addresses that change need a new start",
+        )
+    return found
 
 
 def _keep(settings: ServerSettings | None, sockets: list[socket.socket]) -> bool:

@@ -80,7 +80,7 @@ class HttpEndpoint:
             report(error, request)
             codec.respond(request, _FAILED)
         except BaseException:  # the handler was stopped from outside
-            if not codec.out and request.connection.is_open:
+            if request.connection.is_open:
                 request.keep_alive = False
                 codec.respond(request, _STOPPED)
             raise
@@ -96,8 +96,8 @@ class HttpEndpoint:
             response.switch(response, request.connection)
         else:
             codec.respond(request, response)
-            if codec.paused:  # an upgrade was asked for and not granted: what came behind it is HTTP
-                request.connection.take(codec.resume())  # type: ignore[attr-defined]
+        if codec.paused and type(response) is not Upgrade:  # an upgrade was asked for and not granted: what came behind it is HTTP
+            request.connection.take(codec.resume())  # type: ignore[attr-defined]
 
     def _send_parts(self, request: Request, response: Response, codec: Http1Codec) -> None:
         """A body that is made while it is sent: at most the high-water mark ahead of the client."""
@@ -119,6 +119,9 @@ class HttpEndpoint:
                     report(error, request)
                     codec.closing = True
                     return
+                except BaseException:  # stopped from outside, in the middle of the body
+                    codec.closing = True
+                    raise
                 codec.finish(request)
             elif not request.keep_alive:
                 codec.closing = True

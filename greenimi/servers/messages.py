@@ -42,10 +42,17 @@ class MessageEndpoint:
         message.params = connection.params
         raw = Context().run(enter, Scope(self._container, connection, message), self.pipeline.handle, message)
         if raw is not None:
-            if type(raw) is Reply:
-                connection.codec.send_raw(raw.raw)
-            else:
-                connection.codec.send(raw)
+            try:
+                self._reply(connection, raw)
+            except (TypeError, ValueError) as error:  # the framing cannot carry it
+                self._reply(connection, self.pipeline.failed(error, message))
+
+    @staticmethod
+    def _reply(connection: StreamConnection, raw: bytes | Reply | None) -> None:
+        if type(raw) is Reply:
+            connection.codec.send_raw(raw.raw)
+        elif raw is not None:
+            connection.codec.send(raw)
 
     def opened(self, connection: StreamConnection, message: Message) -> None:
         """Run the ``opened`` handlers; an error closes the connection before any message is handled."""
@@ -55,6 +62,9 @@ class MessageEndpoint:
             report(error, connection)
             problem = describe(error, debug=False)
             connection.refuse(problem.close_code, problem.text)
+        except BaseException:  # stopped from outside: whatever it was to check was not checked
+            connection.refuse(1011, "")
+            raise
 
     def closed(self, connection: StreamConnection) -> None:
         message = Message(b"", connection)

@@ -15,7 +15,7 @@ from greenimi.codec.heads import ResponseHeads
 from greenimi.servers.handlers import HandlerPool
 
 if TYPE_CHECKING:
-    from greenimi.servers.stream import StreamConnection
+    from greenimi.servers.outbox import Outbox
 
 _ON_THE_WAY = 0.05
 """Seconds for the bytes of a client that has just connected to arrive."""
@@ -31,8 +31,9 @@ class Runtime:
         self.node = secrets.token_hex(4)  # unguessable enough to be unique; ids built on it are names, not secrets
         self.handlers = HandlerPool(handlers)
         self.heads = ResponseHeads(time.time())
+        self.unfinished: list[Callable[[], bool]] = []
         self.each_second: list[Callable[[float], None]] = []
-        self._unflushed: list[StreamConnection] = []
+        self._unflushed: list[Outbox] = []
         self._timer: Any = None
         self._count = 0
 
@@ -49,13 +50,14 @@ class Runtime:
         self.handlers.close()
 
     def finish(self, seconds: float, meanwhile: Callable[[], object] = lambda: None) -> bool:
-        """Wait until no message is being handled, at most ``seconds``; True when none is.  ``meanwhile`` is called again and again.
+        """Wait until no message is being handled and every answer is sent, at most ``seconds``; False when that is not so even then.
+        ``meanwhile`` is called again and again.
 
         Messages that are on their way on connections accepted a moment ago are waited for as well.
         """
         until = time.monotonic() + seconds
         gevent.sleep(min(_ON_THE_WAY, seconds))
-        while self.handlers.busy or self.handlers.waiting:
+        while self.handlers.busy or self.handlers.waiting or any(unfinished() for unfinished in self.unfinished):
             if time.monotonic() > until:
                 return False
             meanwhile()
@@ -76,7 +78,7 @@ class Runtime:
         self._count += 1
         return self._count
 
-    def flush_later(self, connection: StreamConnection) -> None:
+    def flush_later(self, connection: Outbox) -> None:
         """Flush it at the end of this turn of the loop: one callback a turn, one send a connection."""
         if not self._unflushed:
             get_hub().loop.run_callback(self._flush_all)

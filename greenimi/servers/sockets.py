@@ -47,6 +47,16 @@ class Address:
         target = sock.getsockname()
         return cls(sock.family, target) if sock.family == socket.AF_UNIX else cls(sock.family, *target[:2])
 
+    def resolved(self) -> Address:
+        """The same with a numeric host, as a bound socket tells it."""
+        if self.family == socket.AF_UNIX:
+            return self
+        try:
+            numeric = socket.getaddrinfo(self.host, self.port, self.family, socket.SOCK_STREAM)[0][4][0]
+        except OSError:
+            return self
+        return Address(self.family, str(numeric), self.port)
+
     def __str__(self) -> str:
         if self.family == socket.AF_UNIX:
             return f"unix:{self.host}"
@@ -115,8 +125,10 @@ def _remove_stale(path: str) -> None:
     probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         probe.connect(path)
-    except OSError:
+    except ConnectionRefusedError:
         file.unlink()
+    except OSError as error:
+        raise PortInUse(f"unix:{path} belongs to something else: {error.strerror}") from None
     else:
         raise PortInUse(f"unix:{path} is in use by another process")
     finally:

@@ -1,24 +1,25 @@
 """One client's link over a stream socket, and the loop that serves it.
 
-Measured rules (see docs/performance.md): one persistent read watcher on a raw non-blocking socket; its callback, in the hub, reads once and
-feeds the codec; complete messages go to a pooled handler greenlet, in order; the answers of a turn leave in one send; a write watcher
-starts only when the socket would block.  An idle connection holds no greenlet, no timer and no buffer.  User code never runs in the hub.
+Measured rules (see docs/performance.md): one persistent read watcher on a raw non-blocking socket; its callback, in the hub, reads once
+and feeds the codec; complete messages go to a pooled handler greenlet, in order; the answers of a turn leave in one send; a write watcher
+starts only when the socket would block.  An idle connection holds no greenlet, no timer and no buffer.  User code never runs in the hub,
+but for a framing of the application's own.
 """
 
 from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gevent import get_hub
-from gevent.event import Event
 from zope.interface import implementer
 
 from greenimi.errors import ConnectionClosed
 from greenimi.interfaces import IConnection
 from greenimi.message import Message
+from greenimi.servers.outbox import CLOSED, LINGER, LINGERING, OPEN, Outbox
 
 if TYPE_CHECKING:
     from greenimi.codec.base import Codec
@@ -28,12 +29,11 @@ if TYPE_CHECKING:
 log = logging.getLogger("greenimi.servers")
 
 _READ = 65536
-_LINGER = 2  # seconds to read away what a refused peer still sends, so that it can read why
 _LINGER_BYTES = 1 << 20
 _ANSWER = 20  # seconds to answer a ping
+_TURN = 256  # messages handled before other connections have theirs
 _PUSHES = 16  # messages queued by one turn before they are sent
 _NO_PARAMS: Mapping[str, Any] = {}
-_OPEN, _LINGERING, _CLOSED = range(3)
 
 
 class _Note:
@@ -50,56 +50,33 @@ _LEFT = _Note()  # the peer ended its side of the socket
 
 
 @implementer(IConnection)
-class StreamConnection:
+class StreamConnection(Outbox):
     """See IConnection.  Made by a server for an accepted socket."""
 
     __slots__ = (
         "__weakref__",
-        "_busy",
         "_data",
-        "_drained",
         "_inbox",
-        "_leaving",
         "_number",
-        "_outbox",
-        "_pushed",
         "_read_on",
-        "_sock",
-        "_state",
         "_told",
         "_unread",
         "_watcher",
-        "_writer",
         "address",
-        "codec",
-        "deadline",
         "endpoint",
         "params",
-        "server",
-        "waits_for_flush",
     )
 
     def __init__(self, server: StreamHost, sock: socket.socket, address: Any, codec: Codec, endpoint: Endpoint) -> None:
-        self.server = server
+        super().__init__(server, sock, codec)
         self.address = address
-        self.codec = codec
         self.endpoint = endpoint
-        self.deadline = server.deadline  # the sweep closes what is idle past it; moved on by every read
-        self._number = server.runtime.next_number()
         self.params: Mapping[str, Any] = _NO_PARAMS  # of the path it shook hands on
+        self._number = server.runtime.next_number()
         self._data: dict[str, Any] | None = None
-        self._sock = sock
-        self._state = _OPEN
         self._inbox: list[Any] = []
-        self._busy = False
-        self._leaving = False  # we said goodbye and wait for the peer's
-        self.waits_for_flush = False  # a flush at the end of this turn is on its way
-        self._told = False  # the endpoint's `opened` ran, or is going to
-        self._outbox: bytearray | None = None  # what the socket did not take
-        self._pushed = False  # something in it was not an answer
-        self._drained: Event | None = None
+        self._told = False  # the endpoint's `opened` ran
         self._unread = _LINGER_BYTES
-        self._writer: Any = None
         self._watcher = get_hub().loop.io(sock.fileno(), 1)
         self._read_on = True
         self._watcher.start(self._readable)
@@ -119,7 +96,7 @@ class StreamConnection:
 
     @property
     def is_open(self) -> bool:
-        return self._state == _OPEN and not self._leaving and not self.codec.closing
+        return self._state == OPEN and not self._leaving and not self.codec.closing
 
     def send(self, data: Any) -> bool:
         if not self.is_open:
@@ -130,13 +107,13 @@ class StreamConnection:
             self.flush_later()
         else:  # the sender lets nobody else run
             self.flush()
-        return self._state == _OPEN
+        return self._state == OPEN
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        if self._state == _OPEN and not self._leaving:
-            self._leaving = True
-            self.deadline = self.server.runtime.now + _LINGER
+        if self._state == OPEN and not self._leaving:
             self.codec.close(code, reason)
+            self._leaving = True
+            self.deadline = self.server.runtime.now + LINGER
             self.flush_later()
 
     def __repr__(self) -> str:
@@ -150,7 +127,7 @@ class StreamConnection:
             return
         except OSError:
             data = b""
-        if self._state == _LINGERING:
+        if self._state == LINGERING:
             self._linger_read(data)
             return
         server = self.server
@@ -163,7 +140,7 @@ class StreamConnection:
             if not self._busy:
                 self._busy = True
                 server.handlers.start(_work, self)
-                if self._state == _CLOSED:
+                if self._state == CLOSED:
                     return
             if len(self._inbox) > server.inbox_limit:
                 self._pause()
@@ -171,10 +148,12 @@ class StreamConnection:
             self._pause()
         if self._drained is not None:
             self._drained.set()  # a handler waits for more of a body
-        if codec.ended and self._state == _OPEN:
+        if codec.ended and self._state == OPEN:
             self._last_read(left=not data)
         if codec.out:
             self.flush()
+        if self._outbox is not None and len(self._outbox) > server.high_water:
+            self._pause()  # its pings would be answered into our memory
 
     def _pause(self) -> None:
         if self._read_on:
@@ -182,13 +161,12 @@ class StreamConnection:
             self._watcher.stop()
 
     def _resume(self) -> None:
-        if not self._read_on and self._state in (_OPEN, _LINGERING):
+        if not self._read_on and self._state in (OPEN, LINGERING):
             self._read_on = True
             self._watcher.start(self._readable)
 
     def _announce(self, message: Any) -> None:
         """Run the endpoint's ``opened`` before any message."""
-        self._told = True
         self._inbox.insert(0, _Note(message))
         if not self._busy:
             self._busy = True
@@ -244,29 +222,36 @@ class StreamConnection:
     def _work(self) -> None:
         inbox = self._inbox
         codec = self.codec
+        left = _TURN
         try:
-            while inbox and not codec.closing and (self._outbox is None or len(self._outbox) <= self.server.high_water):
+            while inbox and left and not codec.closing and (self._outbox is None or len(self._outbox) <= self.server.high_water):
                 message = inbox.pop(0)
                 if type(message) is _Note:
                     self._take_note(message)
-                else:
+                elif not self._leaving:
+                    left -= 1
                     self.endpoint.process(self, message)
                     codec = self.codec  # it may have switched protocols
                 if inbox and codec.out:
-                    self.flush_later()
+                    if len(codec.out) < _PUSHES:
+                        self.flush_later()
+                    else:  # the handlers let nobody else run
+                        self.flush()
                 if not self._read_on:
                     self._read_again()
         finally:
             self._busy = False
             if codec.closing:
                 inbox.clear()  # what came behind the end is not answered
-            if self._state == _OPEN:
-                if inbox and self._outbox is None:  # this handler was killed; the messages behind it are not lost
+            if self._state == OPEN:
+                if inbox and self._outbox is None:  # its turn is over, or a message was stopped: the ones behind it are not lost
                     self._busy = True
                     self._start_later()
                 elif codec.out or codec.closing:
                     self.flush()
-            elif self._state == _CLOSED:
+                if not self._read_on and self._state == OPEN:
+                    self._read_again()
+            elif self._state == CLOSED:
                 self._tell_closed()
 
     def _take_note(self, note: _Note) -> None:
@@ -275,111 +260,39 @@ class StreamConnection:
         elif note is _GOODBYE:
             self._goodbye()
         else:
+            self._told = True
             self.endpoint.opened(self, note.message)
 
     def _read_again(self) -> None:
-        if not self.codec.ended and not self.codec.crowded and len(self._inbox) <= self.server.inbox_limit // 2:
+        full = self._outbox is not None and len(self._outbox) > self.server.high_water
+        if not full and not self.codec.ended and not self.codec.crowded and len(self._inbox) <= self.server.inbox_limit // 2:
             self._resume()
 
     def wait_for_data(self) -> None:
         """Park the calling handler until the codec was fed again.  The ``pull`` of a request body."""
         self._park(self._resume)
-        if self._state == _CLOSED:
+        if self._state == CLOSED:
             raise ConnectionClosed("the client left")
 
-    def wait_drained(self) -> None:
-        """Park the calling handler while more than the high-water mark waits to be sent.  Raises ConnectionClosed."""
-        if self.codec.out:
-            self.flush()
-        while self._outbox is not None and len(self._outbox) > self.server.high_water:
-            self._park(None)
-        if self._state != _OPEN:
-            raise ConnectionClosed("the client left")
+    @property
+    def unfinished(self) -> bool:
+        """Messages wait to be handled, or answers to be sent."""
+        return bool(self._inbox) or self._outbox is not None
 
-    def _park(self, ready: Callable[[], None] | None) -> None:
-        if self.codec.out:
-            self.flush()
-        if self._state == _CLOSED:
-            return
-        if self._drained is None:
-            self._drained = Event()
-        self._drained.clear()
-        if ready is not None:
-            ready()
-        self._drained.wait()
-
-    # -- writing -------------------------------------------------------------------------------------------------
-    def flush_later(self) -> None:
-        """Send at the end of this turn of the loop, together with whatever else is queued until then."""
-        if not self.waits_for_flush:
-            self.waits_for_flush = True
-            self.server.runtime.flush_later(self)
-
-    def flush(self) -> None:
-        """Send what the codec has queued; what the socket does not take waits for the write watcher."""
-        self.waits_for_flush = False
-        if self._state != _OPEN:
-            return
-        codec = self.codec
-        data = codec.outgoing() if codec.out else b""
-        if self._outbox is not None:
-            self._outbox += data
-            self._check_outbox()
-            return
-        if data:
-            try:
-                sent = self._sock.send(data)
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                self.shut()
-                return
-            if sent < len(data):
-                self._outbox = bytearray(data[sent:])
-                if self._writer is None:
-                    self._writer = get_hub().loop.io(self._sock.fileno(), 2)
-                self._writer.start(self._writable)
-                self._check_outbox()
-                return
-        if codec.closing and not self._busy:
-            self._linger()
-
-    def _check_outbox(self) -> None:
-        """Close the connection when too much was pushed to it that its peer does not read.  Answers wait, they are made on demand."""
-        if self._pushed and self._outbox is not None and len(self._outbox) > self.server.outbox_limit:
-            log.warning("%r reads too slowly: over %d bytes wait for it, closed", self, self.server.outbox_limit)
-            self.shut()
-
-    def _writable(self) -> None:
-        outbox = self._outbox
-        assert outbox is not None
-        try:
-            sent = self._sock.send(outbox)
-        except BlockingIOError:
-            return
-        except OSError:
-            self.shut()
-            return
-        del outbox[:sent]
-        if not self._leaving:
-            self.deadline = self.server.deadline
-        if len(outbox) <= self.server.high_water:
-            if self._drained is not None:
-                self._drained.set()
-            if self._inbox and not self._busy:  # handling had stopped because the answers were not read
-                self._busy = True
-                self._start_later()
-        if not outbox:
-            self._outbox = None
-            self._pushed = False
-            self._writer.stop()
-            self.flush()
+    def _go_on(self) -> None:
+        if self._inbox and not self._busy:  # handling had stopped because the answers were not read
+            self._busy = True
+            self._start_later()
+        if not self._read_on:
+            self._read_again()
 
     def expire(self) -> None:
         """Nothing was heard for too long: close what is idle; what works gets another deadline."""
-        if self._busy:
+        if self._parked:
+            self.shut()  # the handler gets ConnectionClosed
+        elif self._busy:
             self.deadline = self.server.deadline
-        elif self._leaving or self.codec.closing or self._state == _LINGERING:
+        elif self._leaving or self.codec.closing or self._state == LINGERING:
             self.shut()
         else:
             self.close(1001, "idle")
@@ -395,9 +308,9 @@ class StreamConnection:
     # -- the end -------------------------------------------------------------------------------------------------
     def _linger(self) -> None:
         """Everything is said: end our side, and read away what the peer still sends so that it can read our last words (RFC 9112 9.6)."""
-        self._state = _LINGERING
+        self._state = LINGERING
         self._inbox.clear()
-        self.deadline = self.server.runtime.now + _LINGER
+        self.deadline = self.server.runtime.now + LINGER
         try:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError:
@@ -412,9 +325,9 @@ class StreamConnection:
 
     def shut(self) -> None:
         """Give the socket back.  Idempotent; safe in the hub and in a handler."""
-        if self._state == _CLOSED:
+        if self._state == CLOSED:
             return
-        self._state = _CLOSED
+        self._state = CLOSED
         self._read_on = False
         self._watcher.stop()
         self._watcher.close()

@@ -120,8 +120,8 @@ def test_handlers_of_errors_answer_on_every_door(app_factory: AppFactory, connec
         client.send({"action": "misfortune", "kind": "hopeless", "id": 9})
         assert client.receive() == {"id": 9, "error": {"code": 500, "message": "the server failed"}}
         layered.trace.clear()
-        client.send({"action": "misfortune", "kind": "refused"})
-        assert client.receive() == {"error": {"code": 403, "message": "no"}}
+        client.send({"action": "misfortune", "kind": "refused", "id": 10})
+        assert client.receive() == {"id": 10, "error": {"code": 403, "message": "no"}}
         assert "watched" in layered.trace
 
 

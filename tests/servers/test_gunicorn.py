@@ -14,7 +14,7 @@ from gevent import socket as gsocket
 
 from greenimi import green
 from greenimi.app import App
-from greenimi.errors import ConfigError
+from greenimi.errors import ConfigError, StartError
 from greenimi.servers import gunicorn as module
 from greenimi.servers.gunicorn import GreenWorker
 from greenimi.servers.runtime import Runtime
@@ -182,13 +182,17 @@ def _collector_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_server_gets_its_sockets(inherited: dict[str, list[socket.socket]]) -> None:
-    """Gunicorn's listeners come in the order of the HTTP servers in conf."""
+    """Gunicorn's listeners are told apart by their addresses: a changed order in conf must not put one server behind another's port."""
     listeners = [gsocket.socket() for _ in range(2)]
+    for listener in listeners:
+        listener.bind(("127.0.0.1", 0))
+    ports = [listener.getsockname()[1] for listener in reversed(listeners)]
     inherited["till"] = [socket.socket()]
     descriptor = inherited["till"][0].fileno()
-    found = worker({"web": local("http"), "till": local("tcp"), "admin": local("http")}, listeners)._sockets()
+    servers = {"web": local("http", ports[0]), "till": local("tcp"), "admin": local("http", ports[1])}
+    found = worker(servers, listeners)._sockets()
     try:
-        assert (found["web"], found["admin"]) == ([listeners[0]], [listeners[1]])
+        assert (found["web"], found["admin"]) == ([listeners[1]], [listeners[0]])
         assert [sock.fileno() for sock in found["till"]] == [descriptor]
         assert isinstance(found["till"][0], gsocket.socket)
         assert not any(sock.getblocking() for opened in found.values() for sock in opened)
@@ -197,6 +201,15 @@ def test_every_server_gets_its_sockets(inherited: dict[str, list[socket.socket]]
         for opened in found.values():
             for sock in opened:
                 sock.close()
+
+
+def test_a_server_without_an_open_address_does_not_start() -> None:
+    with gsocket.socket() as one, gsocket.socket() as other:
+        for listener in (one, other):
+            listener.bind(("127.0.0.1", 0))
+        servers = {"web": local("http", one.getsockname()[1]), "admin": local("http", 1), "more": local("http", 2)}
+        with pytest.raises(StartError, match=r"servers.admin.bind \(127.0.0.1:1\) is not among the addresses that are open"):
+            worker(servers, [one, other])._sockets()
 
 
 def test_a_mistake_in_the_application_is_one_message_and_no_second_try() -> None:
@@ -215,7 +228,9 @@ def test_a_mistake_in_the_application_is_one_message_and_no_second_try() -> None
 def test_a_mistake_that_shows_when_servers_are_built_ends_the_start(inherited: dict[str, list[socket.socket]]) -> None:
     """It is told like one that shows before."""
     wrong = make_app({"servers": {"web": {"layers": ["nothing.like:this"]}}}, [echo])
-    broken = worker()
+    listener = gsocket.socket()
+    listener.bind(("127.0.0.1", 0))
+    broken = worker({"web": local("http", listener.getsockname()[1])}, [listener])
     broken.application = wrong.commit
     try:
         broken.load_wsgi()
@@ -223,6 +238,7 @@ def test_a_mistake_that_shows_when_servers_are_built_ends_the_start(inherited: d
             broken.run()
     finally:
         wrong.stop()
+        listener.close()
     assert caught.value.code == 3
     assert "nothing.like" in broken.log.lines[0]
 

@@ -90,37 +90,6 @@ def test_an_idle_connection_keeps_nothing(app: App) -> None:
         assert (connection._inbox, connection._outbox, connection._writer, connection._drained) == ([], None, None, None)
 
 
-def test_the_outbox_is_bounded_from_the_first_send_on(make_echo: Make, link: Links) -> None:
-    """All that one turn of the loop queued goes out in one send; what the socket does not take counts at once."""
-    app = make_echo(till={"outbox": 1_000_000})
-    link(app, "till")
-    connection = only(app)
-    for _ in range(100):
-        connection.send("x" * 100_000)
-    wait_until(lambda: not connections(app))
-    assert not connection.is_open
-
-
-def test_send_tells_that_the_outbox_is_full(make_echo: Make, link: Links) -> None:
-    """Over the limit the connection is closed and False returned, also when the sender never lets anybody else run."""
-    app = make_echo(till={"outbox": 1_000_000})
-    link(app, "till")
-    connection = only(app)
-    assert not all(connection.send("x" * 100_000) for _ in range(100))
-
-
-def test_a_reader_that_catches_up_is_kept(make_echo: Make, link: Links) -> None:
-    app = make_echo(till={"outbox": 2_000_000})
-    till = link(app, "till")
-    connection = only(app)
-    for _ in range(10):
-        assert connection.send("x" * 100_000)
-    wait_until(lambda: connection._outbox)
-    assert till.read(10 * 100_003) == (b'"' + b"x" * 100_000 + b'"\n') * 10
-    wait_until(lambda: connection._outbox is None)
-    assert connection.is_open
-
-
 def test_lingering_reads_away_what_comes_after_the_last_word(app: App, link: Links) -> None:
     """In the hub's own turn: the refusal is answered before the handler greenlet ever waits."""
     web = link(app)

@@ -50,14 +50,18 @@ def test_datagrams_wait_in_the_kernel_while_no_greenlet_is_free(make_echo: Make)
         assert sorted(client.receive()["id"] for _ in range(5)) == list(range(5))
 
 
-def test_errors_are_answered(app: App) -> None:
+def test_errors_are_told_to_those_who_ask_with_an_id(app: App) -> None:
     with DatagramClient(app, "beacon") as client:
-        client.send({"action": "fail"})
-        assert client.receive() == {"error": {"code": 500, "message": "the server failed"}}
-        client.send_raw(b"\xff")
-        assert client.receive()["error"]["code"] == 400
-        client.send_raw(b"")
-        assert client.receive()["error"]["code"] == 400
+        client.send({"action": "fail", "id": 1})
+        assert client.receive() == {"id": 1, "error": {"code": 500, "message": "the server failed"}}
+
+
+@pytest.mark.parametrize("data", [b"\xff", b"", b"{}", b'{"action":"fail"}', b'{"id":1,"error":{}}', b'{"id":1,"result":2}'])
+def test_no_error_is_sent_unasked_or_in_answer_to_an_answer(app: App, data: bytes) -> None:
+    """Else one forged datagram would set two servers to answering each other for ever."""
+    with DatagramClient(app, "beacon") as client:
+        client.send_raw(data)
+        assert client.request("echo", text="next") == {"text": "next"}
 
 
 def test_a_datagram_over_the_limit_is_dropped(make_echo: Make) -> None:

@@ -1,0 +1,158 @@
+"""The writing half of a connection: one send a turn, what the socket does not take waits here, bounded."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from gevent import get_hub
+from gevent.event import Event
+
+from greenimi.errors import ConnectionClosed
+
+if TYPE_CHECKING:
+    from greenimi.codec.base import Codec
+    from greenimi.servers.base import StreamHost
+
+log = logging.getLogger("greenimi.servers")
+
+LINGER = 2
+"""Seconds for a peer to end its side after our last words."""
+
+OPEN, LINGERING, CLOSED = range(3)
+
+
+class Outbox(ABC):
+    """What ``StreamConnection`` is made of where it sends.  It waits for nobody, but for a handler that asks to (``wait_drained``)."""
+
+    __slots__ = (
+        "_busy",
+        "_drained",
+        "_leaving",
+        "_outbox",
+        "_parked",
+        "_pushed",
+        "_sock",
+        "_state",
+        "_writer",
+        "codec",
+        "deadline",
+        "server",
+        "waits_for_flush",
+    )
+
+    def __init__(self, server: StreamHost, sock: Any, codec: Codec) -> None:
+        self.server = server
+        self.codec = codec
+        self.deadline = server.deadline  # the sweep acts on what is silent past it; moved on by every read and write
+        self._sock = sock
+        self._state = OPEN
+        self._busy = False  # a handler greenlet has it
+        self._leaving = False  # we said goodbye and wait for the peer's
+        self.waits_for_flush = False  # a flush at the end of this turn is on its way
+        self._outbox: bytearray | None = None  # what the socket did not take
+        self._pushed = False  # something in it was not an answer
+        self._parked = False  # a handler waits for the peer
+        self._drained: Event | None = None
+        self._writer: Any = None
+
+    @abstractmethod
+    def shut(self) -> None: ...
+
+    @abstractmethod
+    def _linger(self) -> None: ...
+
+    @abstractmethod
+    def _go_on(self) -> None:
+        """The outbox fell below the high-water mark: handle and read what had to wait for that."""
+
+    def wait_drained(self) -> None:
+        """Park the calling handler while more than the high-water mark waits to be sent.  Raises ConnectionClosed."""
+        if self.codec.out:
+            self.flush()
+        while self._outbox is not None and len(self._outbox) > self.server.high_water:
+            self._park(None)
+        if self._state != OPEN:
+            raise ConnectionClosed("the client left")
+
+    def _park(self, ready: Callable[[], None] | None) -> None:
+        if self.codec.out:
+            self.flush()
+        if self._state == CLOSED:
+            return
+        if self._drained is None:
+            self._drained = Event()
+        self._drained.clear()
+        if ready is not None:
+            ready()
+        self._parked = True
+        try:
+            self._drained.wait()
+        finally:
+            self._parked = False
+
+    def flush_later(self) -> None:
+        """Send at the end of this turn of the loop, together with whatever else is queued until then."""
+        if not self.waits_for_flush:
+            self.waits_for_flush = True
+            self.server.runtime.flush_later(self)
+
+    def flush(self) -> None:
+        """Send what the codec has queued; what the socket does not take waits for the write watcher."""
+        self.waits_for_flush = False
+        if self._state != OPEN:
+            return
+        codec = self.codec
+        data = codec.outgoing() if codec.out else b""
+        if self._outbox is not None:
+            self._outbox += data
+            self._check_outbox()
+            return
+        if data:
+            try:
+                sent = self._sock.send(data)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self.shut()
+                return
+            if sent < len(data):
+                self._outbox = bytearray(data[sent:])
+                if self._writer is None:
+                    self._writer = get_hub().loop.io(self._sock.fileno(), 2)
+                self._writer.start(self._writable)
+                self._check_outbox()
+                return
+        self._pushed = False
+        if codec.closing and not self._busy:
+            self._linger()
+
+    def _check_outbox(self) -> None:
+        """Close the connection when too much was pushed to it that its peer does not read.  Answers wait, they are made on demand."""
+        if self._pushed and self._outbox is not None and len(self._outbox) > self.server.outbox_limit:
+            log.warning("%r reads too slowly: over %d bytes wait for it, closed", self, self.server.outbox_limit)
+            self.shut()
+
+    def _writable(self) -> None:
+        outbox = self._outbox
+        assert outbox is not None
+        try:
+            sent = self._sock.send(outbox)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.shut()
+            return
+        del outbox[:sent]
+        self.deadline = self.server.runtime.now + LINGER if self._leaving else self.server.deadline
+        if len(outbox) <= self.server.high_water:
+            if self._drained is not None:
+                self._drained.set()
+            self._go_on()
+        if not outbox:
+            self._outbox = None
+            self._pushed = False
+            self._writer.stop()
+            self.flush()
