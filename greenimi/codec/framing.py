@@ -279,6 +279,8 @@ class PacketCodec(Codec):
             return [*map(Message, packets), error]
         if left:
             rest += left
+        if len(packets) == 1:
+            return [Message(packets[0])]
         return [Message(packet) for packet in packets]
 
     def _hung_up(self) -> list[Message | ProtocolError]:

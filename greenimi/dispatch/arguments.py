@@ -118,8 +118,7 @@ def _getter(
     if name == "payload":
         if http:
             return _from_body(name, annotation, parameter.default), Parameter(name, "payload", annotation, required)
-        convert = _converter(name, annotation, text=False)
-        return lambda message: convert(message.data), Parameter(name, "payload", annotation, True)
+        return _from_payload(name, annotation), Parameter(name, "payload", annotation, True)
     if http:
         return _from_request(name, annotation, parameter.default), Parameter(name, "query-or-body", annotation, required)
     return _from_field(name, annotation, parameter.default), Parameter(name, "field", annotation, required)
@@ -177,6 +176,17 @@ def _missing(name: str, default: Any) -> Any:
     if default is _EMPTY:
         raise BadMessage(f"argument {name} is missing", details={"field": name})
     return default
+
+
+def _from_payload(name: str, annotation: Any) -> Getter:
+    """The whole payload of a message."""
+    convert = _converter(name, annotation, text=False)
+
+    def get(message: Message) -> Any:
+        value = message.data
+        return value if type(value) is annotation else convert(value)
+
+    return get
 
 
 def _from_body(name: str, annotation: Any, default: Any) -> Getter:

@@ -43,7 +43,10 @@ class MessageEndpoint:
         raw = Context().run(enter, Scope(self._container, connection, message), self.pipeline.handle, message)
         if raw is not None:
             try:
-                self._reply(connection, raw)
+                if type(raw) is bytes:
+                    connection.codec.send(raw)
+                else:
+                    self._reply(connection, raw)
             except (TypeError, ValueError) as error:  # the framing cannot carry it
                 self._reply(connection, self.pipeline.failed(error, message))
 

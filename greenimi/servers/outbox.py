@@ -105,7 +105,12 @@ class Outbox(ABC):
         if self._state != OPEN:
             return
         codec = self.codec
-        data = codec.outgoing() if codec.out else b""
+        out = codec.out
+        if len(out) == 1:  # what Codec.outgoing does, without the call
+            data = out[0]
+            out.clear()
+        else:
+            data = codec.outgoing()
         if self._outbox is not None:
             self._outbox += data
             self._check_outbox()
@@ -146,7 +151,7 @@ class Outbox(ABC):
             self.shut()
             return
         del outbox[:sent]
-        self.deadline = self.server.runtime.now + LINGER if self._leaving else self.server.deadline
+        self.deadline = self.server.deadline
         if len(outbox) <= self.server.high_water:
             if self._drained is not None:
                 self._drained.set()
@@ -154,5 +159,7 @@ class Outbox(ABC):
         if not outbox:
             self._outbox = None
             self._pushed = False
+            if self._leaving:
+                self.deadline = self.server.runtime.now + LINGER
             self._writer.stop()
             self.flush()

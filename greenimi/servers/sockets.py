@@ -49,8 +49,8 @@ class Address:
 
     def resolved(self) -> Address:
         """The same with a numeric host, as a bound socket tells it."""
-        if self.family == socket.AF_UNIX:
-            return self
+        if self.family == socket.AF_UNIX or _is_numeric(self.family, self.host):
+            return self  # without a resolver, whose thread would stay
         try:
             numeric = socket.getaddrinfo(self.host, self.port, self.family, socket.SOCK_STREAM)[0][4][0]
         except OSError:
@@ -66,6 +66,14 @@ class Address:
     @property
     def target(self) -> str | tuple[str, int]:
         return self.host if self.family == socket.AF_UNIX else (self.host, self.port)
+
+
+def _is_numeric(family: int, host: str) -> bool:
+    try:
+        socket.inet_pton(family, host)
+    except OSError:
+        return False
+    return True
 
 
 def open_stream(address: Address) -> socket.socket:

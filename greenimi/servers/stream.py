@@ -113,7 +113,8 @@ class StreamConnection(Outbox):
         if self._state == OPEN and not self._leaving:
             self.codec.close(code, reason)
             self._leaving = True
-            self.deadline = self.server.runtime.now + LINGER
+            if self._outbox is None:
+                self.deadline = self.server.runtime.now + LINGER
             self.flush_later()
 
     def __repr__(self) -> str:
