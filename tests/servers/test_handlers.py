@@ -28,8 +28,9 @@ class Job:
 
 
 def start(pool: HandlerPool, job: object, argument: object = None) -> None:
-    """As servers do: in the hub."""
+    """As servers do: in the hub.  The job starts at the end of that turn."""
     get_hub().loop.run_callback(pool.start, job, argument)
+    green.sleep(0)
     green.sleep(0)
 
 
@@ -159,3 +160,21 @@ def test_a_closed_pool_ends_its_idle_greenlets() -> None:
     gc.collect()
     assert watch() is None
     assert pool.size == 0
+
+
+def test_one_greenlet_takes_all_the_jobs_of_a_turn_until_one_waits() -> None:
+    pool, quick, slow = HandlerPool(), Job(), Job()
+    quick.gate.set()
+
+    def turn() -> None:
+        for number in range(3):
+            pool.start(quick, number)
+        pool.start(slow, 3)
+        pool.start(quick, 4)
+
+    get_hub().loop.run_callback(turn)
+    wait_until(lambda: len(quick.greenlets) == 4 and slow.greenlets)
+    assert len({id(greenlet) for greenlet in [*quick.greenlets[:3], *slow.greenlets]}) == 1
+    assert quick.greenlets[3] is not slow.greenlets[0]
+    slow.gate.set()
+    wait_until(lambda: not pool.busy)
