@@ -94,6 +94,7 @@ class HandlerPool:
         idle = self._idle
         waiting = self._waiting
         wait = get_hub().switch
+        job: Any
         try:
             while True:
                 while waiting:
