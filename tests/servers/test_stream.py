@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from greenimi import IConnection, Reply, green
+from greenimi import IConnection, Reply, green, on, opened, tcp
 from greenimi.app import App
 from greenimi.servers.stream import StreamConnection
 from greenimi.testing.clients import HttpClient, MessageClient, WebSocketClient
@@ -174,3 +174,51 @@ def test_a_server_that_stops_closes_everybody(app: App) -> None:
         till.wait_closed()
         wait_until(lambda: not connections(app) or all(not c.is_open for c in connections(app)))
         assert not any(connection.is_open for connection in connections(app))
+
+
+def test_a_silent_peer_does_not_keep_a_handler(app: App, link: Links) -> None:
+    """A handler that waits for the rest of a body gives up with the connection; one that works is left alone."""
+    web = link(app)
+    web.send(b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+    runtime, server = app.doors.runtime, app.doors.servers["web"]
+    wait_until(lambda: runtime.handlers.busy == 1)
+    (connection,) = connections(app, "web")
+    connection.deadline = 0.0
+    server.sweep(runtime.now)  # type: ignore[union-attr]
+    wait_until(lambda: not runtime.handlers.busy)
+    assert not connections(app, "web")
+
+
+def test_nothing_is_handled_when_opened_was_stopped_from_outside(app_factory: Any, link: Links) -> None:
+    handled: list[str] = []
+
+    @tcp
+    class Guarded:
+        @opened
+        def check(self) -> None:
+            raise green.Timeout(0)
+
+        @on("pay")
+        def pay(self) -> str:
+            handled.append("paid")
+            return "paid"
+
+    app = app_factory([Guarded], {"servers": {"till": {"kind": "tcp"}}})
+    till = link(app, "till")
+    till.send(b'{"action":"pay"}\n')
+    assert till.read_all() == b""
+    assert handled == []
+
+
+def test_a_stop_waits_for_answers_that_are_still_on_their_way(make_echo: Make, link: Links) -> None:
+    app = make_echo(till={"outbox": 20_000_000})
+    till = link(app, "till")
+    connection = only(app)
+    for _ in range(30):
+        connection.send("x" * 100_000)
+    wait_until(lambda: connection._outbox)
+    finishing = green.spawn(app.doors.runtime.finish, 10)
+    green.sleep(0.1)
+    assert not finishing.dead
+    till.read(30 * 100_003)
+    assert finishing.get() is True
