@@ -184,6 +184,8 @@ def test_check_passes_when_everything_is_read() -> None:
     config = Config({"cache": {"default": {"size": 1}}, "mine": {"x": 1}})
     config.settings("cache", dict[str, CacheSettings])
     config.check(["mine"])
+    with pytest.raises(ConfigError, match=r"unknown section \[mine\]"):
+        config.check()
 
 
 # -- run time ------------------------------------------------------------------------------------------------------
