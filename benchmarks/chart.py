@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 
 from benchmarks.results import Report, RowResult
-from benchmarks.servers import OURS
+from benchmarks.servers import OURS, RATES
 
 WIDTH, NAMES, VALUES = 760, 150, 110  # the chart; room for the names at the left, for the values at the right
 BAR, STEP, TITLE, GAP = 14, 20, 26, 18
@@ -46,7 +46,11 @@ def panels(report: Report) -> list[Panel]:
         if row.row == "memory":
             found.append(panel(row, "worker_mib", "Memory: a worker after start (less is better)", "MiB", ",.1f", best_first=False))
             found.append(panel(row, "connection_kib", "Memory: an idle WebSocket (less is better)", "KiB", ",.1f", best_first=False))
-        else:
+        elif row.load == "memory":
+            found.append(panel(row, "connection_kib", f"{row.title} (less is better)", "KiB", ",.1f", best_first=False))
+        elif row.load == "idle":
+            found.append(panel(row, "cpu_percent", f"{row.title} (less is better)", "% of a core", ",.2f", best_first=False))
+        elif row.load in RATES:
             found.append(panel(row, "rate", row.title, "/s", ",.0f", best_first=True))
     return [one for one in found if one.bars]
 

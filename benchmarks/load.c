@@ -6,25 +6,15 @@
  * All that grows has a limit, and an alarm ends the process if the server stops answering.
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
+#include "client.h"
+
 #include <fcntl.h>
 #include <getopt.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <strings.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -36,10 +26,7 @@ enum {
     MAX_TEXT = 1024,              /* of --path and --expect */
     OPENING_AT_ONCE = 64,         /* unfinished handshakes, so that a short accept queue does not overflow */
     OPENING_SECONDS = 60,         /* for all connections together */
-    CONNECTIONS_AN_ADDRESS = 4000, /* of 127.0.0.2, 127.0.0.3, ... */
     UDP_LOST_MICROSECONDS = 200000,
-    BUCKET_MICROSECONDS = 5,
-    BUCKETS = 400000, /* of the latency histogram: 2 seconds */
 };
 
 static const char USAGE[] =
@@ -117,35 +104,8 @@ static struct template request_head, expected_body;
 static char padding[MAX_SIZE];
 static bool running; /* an answer is followed by the next request */
 static uint32_t opened;
-static uint64_t count, lost, longest;
-static uint32_t histogram[BUCKETS];
-
-static void die(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
-static void die(const char *format, ...)
-{
-    va_list values;
-    va_start(values, format);
-    fputs("load: ", stderr);
-    vfprintf(stderr, format, values);
-    fputc('\n', stderr);
-    va_end(values);
-    exit(1);
-}
-
-static uint64_t microseconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
-static void *room(size_t items, size_t size)
-{
-    void *memory = calloc(items, size);
-    if (!memory)
-        die("out of memory");
-    return memory;
-}
+static uint64_t lost;
+static struct latencies latencies;
 
 /* -- messages ------------------------------------------------------------------------------------------------------ */
 
@@ -201,25 +161,6 @@ static size_t http_request(const struct connection *c, uint32_t number, char *to
     const struct template *head = fill(&request_head, c, number);
     memcpy(to, head->text, head->length);
     return head->length;
-}
-
-/* The end of the head (behind its empty line), or NULL when it is not complete. */
-static const char *head_end(const char *data, size_t length)
-{
-    const char *end = memmem(data, length, "\r\n\r\n", 4);
-    return end ? end + 4 : NULL;
-}
-
-/* The value of a header, from behind the colon and blanks; NULL when it is not there. */
-static const char *header(const char *data, const char *end, const char *name)
-{
-    size_t name_length = strlen(name);
-    for (const char *line = data; (line = memchr(line, '\n', (size_t)(end - line))); ) {
-        line++;
-        if ((size_t)(end - line) > name_length && !strncasecmp(line, name, name_length) && line[name_length] == ':')
-            return line + name_length + 1 + strspn(line + name_length + 1, " ");
-    }
-    return NULL;
 }
 
 static size_t http_answer(struct connection *c, const char *data, size_t length, bool *answered)
@@ -397,11 +338,7 @@ static void take_answer(struct connection *c)
     uint64_t latency = microseconds() - c->started[c->answered++ % options.depth];
     if (!running && !options.hold)
         return;
-    count++;
-    if (latency > longest)
-        longest = latency;
-    latency /= BUCKET_MICROSECONDS;
-    histogram[latency < BUCKETS ? latency : BUCKETS - 1]++;
+    note_latency(&latencies, latency);
     if (running)
         queue_request(c);
 }
@@ -457,9 +394,7 @@ static void turn(int milliseconds)
 
 static void connect_to_server(struct connection *c)
 {
-    struct sockaddr_in from = {.sin_family = AF_INET}, to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)options.port)};
-    from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + c->index / CONNECTIONS_AN_ADDRESS);
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    struct sockaddr_in from = loopback(1 + c->index / CONNECTIONS_AN_ADDRESS, 0), to = loopback(0, options.port);
     int yes = 1;
     c->fd = socket(AF_INET, options.protocol->socket_type, 0);
     if (c->fd < 0)
@@ -501,7 +436,7 @@ static void open_all(void)
                 die("only %u of %u connections opened in %d s", opened, options.connections, OPENING_SECONDS);
         } while (i + 1 - opened > OPENING_AT_ONCE);
     }
-    while (opened < options.connections || (options.hold && count < options.connections)) {
+    while (opened < options.connections || (options.hold && latencies.count < options.connections)) {
         turn(100);
         if (microseconds() > deadline)
             die("only %u of %u connections opened in %d s", opened, options.connections, OPENING_SECONDS);
@@ -525,18 +460,6 @@ static void give_up_lost(void)
     }
 }
 
-/* The latency in microseconds that this part of all answers did not exceed. */
-static uint64_t percentile(double part)
-{
-    uint64_t seen = 0;
-    for (uint64_t i = 0; i < BUCKETS; i++) {
-        seen += histogram[i];
-        if ((double)seen >= part * (double)count)
-            return i * BUCKET_MICROSECONDS;
-    }
-    return (uint64_t)BUCKETS * BUCKET_MICROSECONDS;
-}
-
 static void measure(void)
 {
     uint64_t start = microseconds(), end = start + (uint64_t)(options.seconds * 1e6), next_look = start + UDP_LOST_MICROSECONDS;
@@ -547,7 +470,7 @@ static void measure(void)
         flush(&connections[i]);
     }
     uint64_t now = start;
-    while (now < end && count < options.requests) {
+    while (now < end && latencies.count < options.requests) {
         turn(20);
         now = microseconds();
         if (is("udp") && now > next_look) {
@@ -555,11 +478,11 @@ static void measure(void)
             next_look = now + UDP_LOST_MICROSECONDS;
         }
     }
-    if (!count)
+    if (!latencies.count)
         die("no answer in %.0f s", options.seconds);
     printf("{\"count\": %llu, \"seconds\": %.4f, \"p50_us\": %llu, \"p99_us\": %llu, \"max_us\": %llu, \"lost\": %llu}\n",
-           (unsigned long long)count, (double)(now - start) / 1e6, (unsigned long long)percentile(0.5),
-           (unsigned long long)percentile(0.99), (unsigned long long)longest, (unsigned long long)lost);
+           (unsigned long long)latencies.count, (double)(now - start) / 1e6, (unsigned long long)percentile(&latencies, 0.5),
+           (unsigned long long)percentile(&latencies, 0.99), (unsigned long long)latencies.longest, (unsigned long long)lost);
 }
 
 static void hold(void)
@@ -573,24 +496,6 @@ static void hold(void)
 }
 
 /* -- start --------------------------------------------------------------------------------------------------------- */
-
-static void wrong_use(const char *text)
-{
-    fprintf(stderr, "load: %s (see load --help)\n", text);
-    exit(2);
-}
-
-static double number(const char *text, double least, double most, const char *name)
-{
-    char *end;
-    double value = strtod(text, &end);
-    if (*end || end == text || !(value >= least && value <= most)) {
-        char sentence[200];
-        snprintf(sentence, sizeof sentence, "%s must be from %.0f to %.0f, not '%.60s'", name, least, most, text);
-        wrong_use(sentence);
-    }
-    return value;
-}
 
 static void read_options(int argc, char **argv)
 {
@@ -632,10 +537,7 @@ int main(int argc, char **argv)
 {
     read_options(argc, argv);
     alarm((unsigned)options.seconds + OPENING_SECONDS + 10);
-    struct rlimit files;
-    getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
+    allow_files();
 
     for (size_t i = 0; i < options.size; i++)
         padding[i] = (char)('a' + i % 26);

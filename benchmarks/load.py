@@ -1,4 +1,4 @@
-"""Run one load against one server and read its figures: wrk for plain HTTP, our own client for all else."""
+"""Run one load against one server and read its figures: wrk for HTTP, our own clients for all else."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.paths import LOAD, BenchError
+from benchmarks.paths import LOAD, PACED, VISIT, BenchError
 from benchmarks.probe import hello
 from benchmarks.process import cpus, pinned
-from benchmarks.servers import HELLO, WEBSOCKET, Row
+from benchmarks.servers import HELLO, WEBSOCKET, Protocol, Row
 
 GRACE = 80.0  # seconds a load may take beyond its length; the client's own alarm rings earlier
 HOLD_SECONDS = 100
@@ -22,18 +22,22 @@ MICROSECONDS = {"us": 1.0, "ms": 1e3, "s": 1e6, "m": 60e6}
 
 @dataclass(frozen=True)
 class Load:
-    """Latencies in microseconds; `errors` are time-outs, broken connections and lost datagrams."""
+    """Latencies in microseconds; `errors` are time-outs, broken connections and lost datagrams; `busy` is the part of the time that the
+    CPU of the load was at work for it, where that is known."""
 
     count: int
     seconds: float
     p50_us: float
     p99_us: float
     errors: int
+    busy: float | None = None
 
 
 def load(row: Row, port: int, seconds: int) -> Load:
     """Keep the server busy for so many seconds.  BenchError when it answers wrongly."""
-    return wrk(row, port, seconds) if row.load == "wrk" else client(row, port, seconds)
+    if row.load == "wrk":
+        return wrk(row, port, seconds)
+    return visits(row, port, seconds) if row.load == "visits" else client(row, port, seconds)
 
 
 def run(command: Sequence[str | Path], seconds: int) -> str:
@@ -56,9 +60,9 @@ def run(command: Sequence[str | Path], seconds: int) -> str:
 def wrk(row: Row, port: int, seconds: int) -> Load:
     options = ["-t1", f"-c{row.connections}", f"-d{seconds}s", "--latency", "--timeout", "10s"]
     headers = [part for header in row.headers for part in ("-H", header)]
-    hello(port, "world")  # wrk looks at the status only, so look at the body here and after
-    text = run(["wrk", *options, *headers, f"http://127.0.0.1:{port}{HELLO}world"], seconds)
-    hello(port, "world")
+    hello(row.protocol, port, "world")  # wrk looks at the status only, so look at the body here and after
+    text = run(["wrk", *options, *headers, f"{row.protocol}://127.0.0.1:{port}{HELLO}world"], seconds)
+    hello(row.protocol, port, "world")
     return read_wrk(text)
 
 
@@ -87,27 +91,93 @@ def client(row: Row, port: int, seconds: int) -> Load:
     if row.protocol == "http":
         hole = "#" * 8  # the client puts the number of each request there
         number = "0" * 8
-        command += [f"--path={HELLO}{hole}", f"--expect={hello(port, number).replace(number, hole)}"]
+        command += [f"--path={HELLO}{hole}", f"--expect={hello(row.protocol, port, number).replace(number, hole)}"]
     elif row.protocol == "ws":
         command.append(f"--path={WEBSOCKET}")
     figures = json.loads(run(command, seconds))
     return Load(figures["count"], figures["seconds"], figures["p50_us"], figures["p99_us"], figures["lost"])
 
 
+def question(protocol: Protocol, port: int) -> list[str]:
+    """The options by which `visit` and `paced` ask for HELLO and know the answer."""
+    return [f"--path={HELLO}world", f"--expect={hello(protocol, port, 'world')}", *(["--tls"] if protocol == "https" else [])]
+
+
+def visits(row: Row, port: int, seconds: int, *more: str) -> Load:
+    command: list[str | Path] = [VISIT, str(port), f"--connections={row.connections}", f"--seconds={seconds}", *more]
+    figures = json.loads(run([*command, *question(row.protocol, port)], seconds))
+    return Load(figures["count"], figures["seconds"], figures["p50_us"], figures["p99_us"], errors=0, busy=figures["load"])
+
+
 @contextlib.contextmanager
-def held(port: int, connections: int) -> Iterator[None]:
-    """So many idle WebSockets, each of which had one message answered."""
-    command: list[str | Path] = [*pinned(cpus()[1]), LOAD, "ws", str(port), f"--path={WEBSOCKET}", f"--connections={connections}"]
-    command += ["--hold", f"--seconds={HOLD_SECONDS}"]
-    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def running(command: Sequence[str | Path]) -> Iterator[subprocess.Popen[str]]:
+    """A load that goes on beside us until the block ends."""
+    child = subprocess.Popen(
+        [*pinned(cpus()[1]), *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     try:
-        assert child.stdout is not None
-        assert child.stderr is not None
-        if not child.stdout.readline().startswith("held"):  # its alarm bounds this
-            raise BenchError(child.stderr.read().strip().removeprefix("load: ")[-300:])
-        yield
-        if child.poll() is not None:
-            raise BenchError(child.stderr.read().strip().removeprefix("load: ")[-300:] or "the idle connections ended early")
+        yield child
     finally:
         child.kill()
         child.communicate()
+
+
+def line(child: subprocess.Popen[str]) -> str:
+    """The next line it prints; its alarm bounds the waiting.  BenchError when it ended."""
+    assert child.stdout is not None
+    found = child.stdout.readline()
+    if not found:
+        assert child.stderr is not None
+        raise BenchError(child.stderr.read().strip().removeprefix("load: ")[-300:] or "the load ended early")
+    return found
+
+
+@contextlib.contextmanager
+def held(protocol: Protocol, port: int, connections: int) -> Iterator[None]:
+    """So many idle connections, each of which had one question or message answered."""
+    if protocol == "ws":
+        command: list[str | Path] = [LOAD, "ws", str(port), f"--path={WEBSOCKET}"]
+    else:
+        command = [VISIT, str(port), *question(protocol, port)]
+    with running([*command, "--hold", f"--connections={connections}", f"--seconds={HOLD_SECONDS}"]) as child:
+        if not line(child).startswith("held"):
+            raise BenchError("the idle connections could not be opened")
+        yield
+        if child.poll() is not None:
+            line(child)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of a paced load: right answers, failed requests and why the last one failed, connections opened; latencies from when a
+    request was due."""
+
+    count: int
+    failed: int
+    reason: str
+    opened: int
+    seconds: float
+    p50_us: float
+    p99_us: float
+    max_us: float
+
+
+class Paced:
+    def __init__(self, child: subprocess.Popen[str]) -> None:
+        self._child = child
+
+    def end_phase(self) -> Phase:
+        """What happened since the last one ended."""
+        assert self._child.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # `line` tells why it ended
+            self._child.stdin.write(".")
+            self._child.stdin.flush()
+        return Phase(**json.loads(line(self._child)))
+
+
+@contextlib.contextmanager
+def paced(row: Row, port: int, rate: float, seconds: int) -> Iterator[Paced]:
+    """So many requests a second, for at most so many seconds."""
+    command: list[str | Path] = [PACED, str(port), f"--rate={rate:.0f}", f"--connections={row.connections}", f"--seconds={seconds}"]
+    with running([*command, *question(row.protocol, port)]) as child:
+        yield Paced(child)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import re
+import ssl
 import subprocess
 from pathlib import Path
 
-from benchmarks.paths import HERE, PROJECT
+from benchmarks.paths import HERE, NGINX, PROJECT
 
 PACKAGES = ("greenimi", "gevent", "greenlet", "gunicorn", "httptools", "zope.interface")
 VERSIONS = "import sys, importlib.metadata as m\nfor n in sys.argv[1:]:\n try: print(n, m.version(n))\n except m.PackageNotFoundError: pass"
@@ -21,7 +22,8 @@ def describe() -> dict[str, str]:
         "python": platform.python_version(),
         "greenimi runs with": ", ".join(project_versions()) or "not installed",
         "peers": ", ".join(peer_versions()),
-        "load": f"{wrk_version()}; own client, benchmarks/load.c",
+        "TLS": f"{ssl.OPENSSL_VERSION} in Python; {nginx_version()}",
+        "load": f"{wrk_version()}; own clients, benchmarks/*.c",
     }
 
 
@@ -58,6 +60,16 @@ def peer_versions() -> list[str]:
     """The servers themselves: the first block of the requirements, up to the empty line."""
     block = (HERE / "requirements.txt").read_text().split("\n\n")[0]
     return [line.replace("==", " ") for line in block.splitlines() if "==" in line]
+
+
+def nginx_version() -> str:
+    """Its name, its version and the OpenSSL it runs with."""
+    if not NGINX.exists():
+        return "no nginx"
+    text = subprocess.run([NGINX, "-V"], capture_output=True, text=True, timeout=20, check=False).stderr
+    version = re.search(r"nginx/([\d.]+)", text)
+    library = re.search(r"running with (OpenSSL [\w.]+)", text) or re.search(r"built with (OpenSSL [\w.]+)", text)
+    return f"nginx {version[1] if version else '?'} with {library[1] if library else '?'}"
 
 
 def wrk_version() -> str:

@@ -10,7 +10,10 @@ HERE = ROOT / "benchmarks"
 BUILD = HERE / ".build"
 LOGS = BUILD / "logs"
 PEERS = BUILD / "venv"
-LOAD = BUILD / "load"
+LOAD, VISIT, PACED = BUILD / "load", BUILD / "visit", BUILD / "paced"
+"""The load clients."""
+CERTIFICATE, KEY = BUILD / "certificate.pem", BUILD / "key.pem"
+NGINX = Path("/usr/sbin/nginx")
 PROJECT = Path(os.environ.get("GREENIMI_VENV", ROOT / ".venv"))
 """The virtual environment greenimi is installed in."""
 DOCS = ROOT / "docs"

@@ -1,4 +1,4 @@
-"""Make what a run needs: the peers' virtual environment, the load client, wrk.  What is there already is left alone."""
+"""Make what a run needs: the peers' virtual environment, the load clients, a certificate, wrk, nginx.  What is there is left alone."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.paths import BUILD, HERE, LOAD, PEERS, BenchError
+from benchmarks.paths import BUILD, CERTIFICATE, HERE, KEY, LOAD, NGINX, PACED, PEERS, VISIT, BenchError
 from benchmarks.servers import Row
+
+OPENSSL_HEADER = Path("/usr/include/openssl/ssl.h")
+COMPILER = ("gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra")
 
 
 def prepare(rows: Sequence[Row]) -> None:
@@ -19,11 +22,24 @@ def prepare(rows: Sequence[Row]) -> None:
     for tool in ("taskset", "setpriv"):
         if shutil.which(tool) is None:
             raise BenchError(f"{tool} is missing; it comes with util-linux, please install that")
-    if any(row.load == "wrk" for row in rows):
-        need_wrk()
-    if any(row.load != "wrk" for row in rows):
-        build_load()
+    if any(row.load in ("wrk", "reload") for row in rows):
+        need("wrk", found=shutil.which("wrk") is not None)
+    if any(server.needs == (NGINX,) for row in rows for server in row.servers):
+        need("nginx", found=NGINX.exists())
+    if any(row.protocol == "https" for row in rows):
+        make_certificate()
+    for client in {client for row in rows for client in clients(row)}:
+        build(client)
     build_peers()
+
+
+def clients(row: Row) -> Sequence[Path]:
+    """The load clients of ours that measure it."""
+    if row.load in ("visits", "churn") or (row.load == "memory" and row.protocol != "ws"):
+        return [VISIT]
+    if row.load in ("client", "memory"):
+        return [LOAD]
+    return [PACED] if row.load == "reload" else []
 
 
 def run(command: Sequence[str | Path], *, doing: str, seconds: float) -> None:
@@ -39,18 +55,18 @@ def run(command: Sequence[str | Path], *, doing: str, seconds: float) -> None:
         raise BenchError(f"{doing} failed:\n{(done.stdout + done.stderr)[-3000:]}")
 
 
-def is_built(product: Path, source: Path, stamp: Path) -> bool:
-    """Whether `product` was made from `source` as it is now."""
-    return product.exists() and stamp.exists() and stamp.read_text() == digest(source)
+def is_built(product: Path, stamp: Path, *sources: Path) -> bool:
+    """Whether `product` was made from `sources` as they are now."""
+    return product.exists() and stamp.exists() and stamp.read_text() == digest(*sources)
 
 
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def digest(*paths: Path) -> str:
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 
 
 def build_peers() -> None:
     source, stamp = HERE / "requirements.txt", BUILD / "venv.stamp"
-    if is_built(PEERS / "bin/python", source, stamp):
+    if is_built(PEERS / "bin/python", stamp, source):
         return
     stamp.unlink(missing_ok=True)
     run([sys.executable, "-m", "venv", "--clear", PEERS], doing="making the virtual environment of the peers", seconds=120)
@@ -59,21 +75,37 @@ def build_peers() -> None:
     stamp.write_text(digest(source))
 
 
-def build_load() -> None:
-    source, stamp = HERE / "load.c", BUILD / "load.stamp"
-    if is_built(LOAD, source, stamp):
+def build(client: Path) -> None:
+    """A load client, from the C file of its name."""
+    sources, stamp = (HERE / f"{client.name}.c", HERE / "client.h"), BUILD / f"{client.name}.stamp"
+    if is_built(client, stamp, *sources):
         return
-    run(["gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-o", LOAD, source], doing="compiling the load client", seconds=120)
-    stamp.write_text(digest(source))
+    libraries = []
+    if client == VISIT:
+        need("libssl-dev", found=OPENSSL_HEADER.exists())
+        libraries = ["-lssl", "-lcrypto"]
+    run([*COMPILER, "-o", client, sources[0], *libraries], doing=f"compiling {client.name}.c", seconds=120)
+    stamp.write_text(digest(*sources))
 
 
-def need_wrk() -> None:
-    if shutil.which("wrk"):
+def make_certificate() -> None:
+    """For localhost and 127.0.0.1, ECDSA on P-256, signed by itself."""
+    if CERTIFICATE.exists() and KEY.exists():
+        return
+    command: list[str | Path] = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-days", "3650", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    run([*command, "-keyout", KEY, "-out", CERTIFICATE], doing="making a certificate", seconds=60)
+
+
+def need(package: str, *, found: bool) -> None:
+    """Install a Debian package unless what it holds was found."""
+    if found:
         return
     if shutil.which("apt-get") is None or os.geteuid() != 0:
-        raise BenchError("wrk is missing; please install it (Debian: apt-get install wrk) or choose rows without it: see --list")
+        raise BenchError(f"{package} is missing; please install it (Debian: apt-get install {package}) or choose other rows: see --list")
+    install = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", package]
     try:
-        run(["apt-get", "install", "--yes", "--quiet", "wrk"], doing="installing wrk", seconds=300)
+        run(install, doing=f"installing {package}", seconds=300)
     except BenchError:
         run(["apt-get", "update", "--quiet"], doing="refreshing the package lists", seconds=300)
-        run(["apt-get", "install", "--yes", "--quiet", "wrk"], doing="installing wrk", seconds=300)
+        run(install, doing=f"installing {package}", seconds=300)

@@ -9,7 +9,9 @@ import http.client
 import json
 import os
 import socket
+import ssl
 
+from benchmarks.paths import CERTIFICATE
 from benchmarks.servers import HELLO, WEBSOCKET, Protocol
 
 HOST = "127.0.0.1"
@@ -18,8 +20,8 @@ TIMEOUT = 2.0
 
 def probe(protocol: Protocol, port: int) -> None:
     """Nothing when the server answers rightly."""
-    if protocol == "http":
-        hello(port, "world")
+    if protocol in ("http", "https"):
+        hello(protocol, port, "world")
     elif protocol == "ws":
         websocket(port)
     elif protocol == "tcp":
@@ -32,9 +34,12 @@ def probe(protocol: Protocol, port: int) -> None:
             echo(datagram, b"probe")
 
 
-def hello(port: int, name: str) -> str:
+def hello(protocol: Protocol, port: int, name: str) -> str:
     """The body of GET /hello/{name}, which must be {"hello": name}, with blanks or without."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=TIMEOUT)
+    if protocol == "https":
+        connection: http.client.HTTPConnection = http.client.HTTPSConnection(HOST, port, timeout=TIMEOUT, context=trusting())
+    else:
+        connection = http.client.HTTPConnection(HOST, port, timeout=TIMEOUT)
     with contextlib.closing(connection):
         try:
             connection.request("GET", HELLO + name)
@@ -46,6 +51,18 @@ def hello(port: int, name: str) -> str:
     if value != {"hello": name}:
         raise OSError(f"GET {HELLO}{name} gave status {answer.status} and {body[:100]!r}")
     return body
+
+
+def trusting() -> ssl.SSLContext:
+    """For our own certificate."""
+    return ssl.create_default_context(cafile=CERTIFICATE)
+
+
+def negotiated(port: int) -> str:
+    """The version and the cipher of TLS that a client without wishes gets."""
+    with connect(port) as plain, trusting().wrap_socket(plain, server_hostname=HOST) as stream:
+        cipher = stream.cipher()
+        return f"{stream.version()}, {cipher[0] if cipher else 'no cipher'}"
 
 
 def websocket(port: int) -> None:

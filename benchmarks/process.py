@@ -10,11 +10,11 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.paths import LOGS, PEERS, PROJECT, ROOT, BenchError
+from benchmarks.paths import CERTIFICATE, KEY, LOGS, PEERS, PROJECT, ROOT, BenchError
 from benchmarks.probe import probe
 from benchmarks.servers import DOORS, Row, Server
 
@@ -32,9 +32,9 @@ def cpus() -> tuple[int, int]:
     return allowed[0], allowed[1]
 
 
-def pinned(cpu: int) -> list[str]:
-    """The start of a command that runs on one CPU and gets SIGTERM should we die without cleaning up."""
-    return ["setpriv", "--pdeathsig", "TERM", "taskset", "-c", str(cpu)]
+def pinned(*cpus: int) -> list[str]:
+    """The start of a command that runs on these CPUs and gets SIGTERM should we die without cleaning up."""
+    return ["setpriv", "--pdeathsig", "TERM", "taskset", "-c", ",".join(map(str, cpus))]
 
 
 def free_ports() -> Iterator[int]:
@@ -70,10 +70,11 @@ class Stat:
 class Process:
     """A running server.  Use `start`, which ends it whatever happens."""
 
-    def __init__(self, server: Server, port: int, child: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(self, server: Server, port: int, child: subprocess.Popen[bytes], env: Mapping[str, str], log: Path) -> None:
         self.server = server
         self.port = port
         self._child = child
+        self._env = env
         self._log = log
 
     def _session(self) -> list[Stat]:
@@ -90,11 +91,37 @@ class Process:
         """User and system time of all its processes so far."""
         return sum(stat.cpu for stat in self._session())
 
-    def worker_bytes(self) -> int:
-        """Resident bytes of the worker: the largest of its processes without children."""
+    def workers(self) -> set[int]:
+        """The ids of its processes without children."""
         stats = self._session()
-        parents = {stat.parent for stat in stats}
-        return max((resident(stat.pid) for stat in stats if stat.pid not in parents), default=0)
+        return {stat.pid for stat in stats} - {stat.parent for stat in stats}
+
+    def worker(self) -> int:
+        """The id of the largest of its workers.  BenchError when there is none."""
+        found = max(self.workers(), key=resident, default=0)
+        if not found:
+            raise BenchError(f"its processes are gone: {self._last_words()}")
+        return found
+
+    def worker_bytes(self) -> int:
+        """Resident bytes of the largest of its workers."""
+        return resident(self.worker())
+
+    def reload(self, seconds: float) -> None:
+        """Run the server's command that replaces its workers, until the old ones are gone."""
+        old = self.workers()
+        command = [part.format(pid=self._child.pid, project=PROJECT / "bin") for part in shlex.split(self.server.reload)]
+        deadline = time.monotonic() + seconds
+        try:
+            done = subprocess.run(command, cwd=ROOT, env=self._env, capture_output=True, text=True, timeout=seconds, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise BenchError(f"the reload was not done after {seconds:.0f} s") from error
+        if done.returncode:
+            raise BenchError(f"the reload failed: {(done.stderr or done.stdout).strip()[-300:]}")
+        while self.workers() & old:
+            if time.monotonic() > deadline:
+                raise BenchError(f"old workers were still there {seconds:.0f} s after the reload began")
+            time.sleep(0.05)
 
     def check(self) -> None:
         if self._child.poll() is not None:
@@ -131,11 +158,16 @@ class Process:
 
 
 def resident(pid: int) -> int:
+    """Bytes, exactly: the figure in /proc/PID/status may be some hundred KiB late."""
     with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Rss:"):
                 return int(line.split()[1]) * 1024
     return 0
+
+
+def open_files(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 @contextlib.contextmanager
@@ -144,7 +176,8 @@ def start(server: Server, row: Row, ports: Iterator[int]) -> Iterator[Process]:
     missing = next((path for path in server.needs if not path.exists()), None)
     if missing is not None:
         raise BenchError(f"{missing.relative_to(ROOT) if missing.is_relative_to(ROOT) else missing.name} is missing")
-    values: dict[str, object] = {"peers": PEERS / "bin", "project": PROJECT / "bin"} | {door: next(ports) for door in DOORS.values()}
+    values: dict[str, object] = {"peers": PEERS / "bin", "project": PROJECT / "bin", "certificate": CERTIFICATE, "key": KEY}
+    values |= {door: next(ports) for door in DOORS.values()}
     env = {name: text.format(**values) for name, text in server.env.items()}
     env |= {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(LOGS), "PYTHONPATH": str(ROOT)}
     command = [part.format(**values) for part in shlex.split(server.command)]
@@ -152,7 +185,7 @@ def start(server: Server, row: Row, ports: Iterator[int]) -> Iterator[Process]:
     log = LOGS / f"{row.name}.{server.name}.log"
     with log.open("wb") as output:
         child = subprocess.Popen(
-            [*pinned(cpus()[0]), *command],
+            [*pinned(*(cpus() if row.load == "reload" else cpus()[:1])), *command],  # a reload is looked at as it is in life
             cwd=ROOT,
             env=env,
             stdin=subprocess.DEVNULL,
@@ -162,7 +195,7 @@ def start(server: Server, row: Row, ports: Iterator[int]) -> Iterator[Process]:
         )
     port = values[row.door]
     assert isinstance(port, int)
-    process = Process(server, port, child, log)
+    process = Process(server, port, child, env, log)
     try:
         process.wait_ready(row)
         yield process

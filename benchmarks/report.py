@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.goals import GOALS
+from benchmarks.churn import SAMPLES
+from benchmarks.goals import GOALS, missed
 from benchmarks.paths import DOCS
 from benchmarks.results import Outcome, Report, RowResult
+from benchmarks.servers import RATES, Load
 
 PAGE, CHART = DOCS / "benchmarks.md", DOCS / "benchmarks.svg"
 
@@ -22,7 +24,7 @@ class Column:
     scale: float = 1.0
 
 
-RATES = (
+REQUESTS = (
     Column("rate", "requests/s", ",.0f"),
     Column("p50_us", "p50 ms", ",.2f", 1e-3),
     Column("p99_us", "p99 ms", ",.2f", 1e-3),
@@ -30,16 +32,44 @@ RATES = (
     Column("rss_mib", "RSS MiB", ",.0f"),
     Column("errors", "errors", ",.0f"),
 )
-MEMORY = (Column("worker_mib", "worker MiB", ",.1f"), Column("connection_kib", "KiB/WebSocket", ",.2f"))
-
-
-def columns(row: RowResult) -> tuple[Column, ...]:
-    return MEMORY if row.row == "memory" else RATES
+VISITS = (
+    Column("rate", "connections/s", ",.0f"),
+    Column("p50_us", "p50 ms", ",.2f", 1e-3),
+    Column("p99_us", "p99 ms", ",.2f", 1e-3),
+    Column("cpu_us", "CPU µs/connection", ",.1f"),
+    Column("rss_mib", "RSS MiB", ",.0f"),
+    Column("busy_percent", "load side busy %", ",.0f"),
+)
+COLUMNS: Mapping[Load, tuple[Column, ...]] = {
+    "wrk": REQUESTS,
+    "client": REQUESTS,
+    "visits": VISITS,
+    "memory": (Column("worker_mib", "worker MiB", ",.1f"), Column("connection_kib", "KiB/connection", ",.2f")),
+    "idle": (Column("cpu_percent", "% of a core", ",.2f"), Column("worker_mib", "worker MiB", ",.1f")),
+    "reload": (
+        Column("rate", "requests/s", ",.0f"),
+        Column("answered", "answered", ",.0f"),
+        Column("failed", "failed", ",.0f"),
+        Column("reopened", "reopened", ",.0f"),
+        Column("roll_seconds", "roll s", ",.1f"),
+        Column("before_p99_us", "p99 ms before", ",.2f", 1e-3),
+        Column("roll_p99_us", "p99 ms in the roll", ",.2f", 1e-3),
+        Column("roll_max_us", "max ms in the roll", ",.2f", 1e-3),
+        Column("p99_times", "times", ",.2f"),
+    ),
+    "churn": (
+        Column("visits", "connections", ",.0f"),
+        Column("slope_kib", "KiB/1000 connections", ",.2f"),
+        Column("grown_kib", "grown KiB", ",.0f"),
+        Column("files_left", "descriptors left", ",.0f"),
+        Column("worker_mib", "worker MiB", ",.1f"),
+    ),
+}
 
 
 def row_table(row: RowResult) -> Table:
-    shown = columns(row)
-    ratios = row.row != "memory"
+    shown = COLUMNS[row.load]
+    ratios = row.load in RATES
     table = [["server", *(column.heading for column in shown), *(["greenimi is"] if ratios else [])]]
     for outcome in row.outcomes:
         line = [outcome.server, *(cell(outcome, column) for column in shown)]
@@ -50,13 +80,25 @@ def row_table(row: RowResult) -> Table:
     return table
 
 
+def heading(row: RowResult) -> str:
+    return f"{row.title} ({row.tls})" if row.tls else row.title
+
+
 def cell(outcome: Outcome, column: Column) -> str:
     value = outcome.figures.get(column.figure)
     return "-" if value is None else format(value * column.scale, column.form)
 
 
 def goals_table(report: Report) -> Table:
-    return [["row", "goal", "found", "verdict"]] + [[goal.row, goal.text, *goal.verdict(report)] for goal in GOALS]
+    return [["row", "goal", "found", "verdict"]] + [[goal.row, goal.sentence, *goal.verdict(report)] for goal in GOALS]
+
+
+def verdict(report: Report) -> str:
+    """One sentence on the whole run."""
+    goals = missed(report)
+    if goals:
+        return f"goals not reached: {'; '.join(f'{goal.row} {goal.text}' for goal in goals)}"
+    return "every goal that was measured is reached"
 
 
 def failures(report: Report) -> list[str]:
@@ -73,10 +115,11 @@ def failures(report: Report) -> list[str]:
 
 
 def as_text(report: Report) -> str:
-    parts = [f"{row.title}\n{aligned(row_table(row))}" for row in report.rows]
+    parts = [f"{heading(row)}\n{aligned(row_table(row))}" for row in report.rows]
     parts.append(f"goals\n{aligned(goals_table(report))}")
     if left_out := failures(report):
         parts.append("\n".join(left_out))
+    parts.append(verdict(report))
     return "\n\n".join(parts)
 
 
@@ -103,9 +146,9 @@ def as_markdown(report: Report) -> str:
         "# Benchmarks",
         "This page and its chart are written by `scripts/bench`; do not edit them.",
         f"![bars for each row and server: requests a second, and memory]({CHART.name})",
-        "## Goals\n\n" + markdown_table(goals_table(report)),
+        f"## Goals\n\n{markdown_table(goals_table(report))}\n\nThe verdict: {verdict(report)}. An aim is told only.",
         "## Figures",
-        *(f"### {row.title}\n\n{markdown_table(row_table(row))}" for row in report.rows),
+        *(f"### {heading(row)}\n\n{markdown_table(row_table(row))}" for row in report.rows),
         "\n".join(f"- {line}" for line in failures(report)),
         "## The servers\n\n" + servers_list(report),
         "## How it is measured\n\n" + method(report),
@@ -122,12 +165,21 @@ def markdown_table(table: Table) -> str:
 
 
 def servers_list(report: Report) -> str:
-    about = {outcome.server: outcome.about for row in report.rows for outcome in row.outcomes}
-    return "\n".join(f"- **{server}**: {text}" for server, text in about.items())
+    about: dict[str, dict[str, list[str]]] = {}
+    for row in report.rows:
+        for outcome in row.outcomes:
+            about.setdefault(outcome.server, {}).setdefault(outcome.about, []).append(row.row)
+    return "\n".join(f"- **{server}**: {abouts(texts)}" for server, texts in about.items())
+
+
+def abouts(texts: Mapping[str, Sequence[str]]) -> str:
+    """What a server is; where it is not the same in all rows, in which rows it is what."""
+    first, *others = texts
+    return ". ".join([first, *(f"In {', '.join(texts[text])}: {text}" for text in others)])
 
 
 def method(report: Report) -> str:
-    return METHOD.format(rounds=report.rounds, seconds=report.seconds)
+    return METHOD.format(rounds=report.rounds, seconds=report.seconds, samples=SAMPLES)
 
 
 METHOD = """\
@@ -137,15 +189,32 @@ side by side and take turns after a warm-up (rounds: {rounds}; seconds of load i
 *greenimi is* tells how many times as many requests greenimi answers. Only figures of one table compare: they serve for ratios and are
 not absolute claims.
 
-wrk makes the load of HTTP without pipelining; `benchmarks/load.c` makes the others, numbers each request and compares each answer byte
-by byte. A server that answers wrongly is left out. Starlette and FastAPI carry three pass-through middlewares in pure ASGI, the
-cheapest kind; the bare ones and the others carry none.
+wrk makes the load of HTTP and HTTPS without pipelining; `benchmarks/load.c` makes the others, numbers each request and compares each
+answer byte by byte. A server that answers wrongly is left out. Starlette and FastAPI carry three pass-through middlewares in pure ASGI,
+the cheapest kind; the bare ones and the others carry none.
 
-*Worker* is the resident memory of the process that serves, just after its start. *KiB/WebSocket* is its growth over 10 000
-connections, each of which had one message answered and then stays idle."""
+*HTTPS*: one certificate, ECDSA on P-256, made for the run. Before the load each server is asked which version and cipher of TLS a client
+without wishes gets; one that differs from the others of the row is left out. *New connections*: `benchmarks/visit.c` keeps 64 visits
+going: connect, handshake without resumption, one request, its answer, good-bye. A client's handshake costs about as much as a server's,
+so a fast server is limited by the load: where *load side busy* is near 100, the rate is the client's, and the CPU time a connection is
+the figure that compares.
+
+*Worker* is the resident memory of the process that serves, just after its start. *KiB/connection* is its growth over the connections
+of the title, each of which had one message or request answered and then stays idle.
+
+*Idle*: CPU time of all processes of a server that nobody asks anything; all of the row idle at the same time.
+
+*Reload*: `benchmarks/paced.c` asks at half of the rate that wrk reached just before, over 64 keep-alive connections, whatever the server
+does; a latency counts from when the request was due. Five seconds later workers are replaced; the roll lasts until the last old one is
+gone. Here servers and load are not kept apart: workers and master may use both CPUs, as in life, and the client sits on the second. A
+connection that was announced to end, or ended between two requests, is opened again; every request without a right answer has failed.
+
+*Churn*: visits as above, but by turns one is whole, one is reset before its answer is read, one says nothing, one is reset in the middle
+of its request or handshake. Memory is looked at {samples} times between them, after a warm-up; the slope is the line through these samples
+by least squares. `--full` takes twenty times as many."""
 
 RERUN = """\
-`scripts/bench` measures everything and rewrites this page (about seven minutes); `scripts/bench --quick` takes one short round and
-leaves the page alone; `scripts/bench --only ws-echo,memory --json FILE` measures some rows and keeps the figures. The first run makes
-a virtual environment for the peers below `benchmarks/.build`, compiles the load client and needs gcc and wrk. Linux and two idle CPUs
-are needed; `scripts/bench --help` tells the rest."""
+`scripts/bench` measures everything and rewrites this page (about eleven minutes); `scripts/bench --quick` takes one short round and
+leaves the page alone; `scripts/bench --only ws-echo,tls --json FILE` measures some rows (`tls`: all that begin so) and keeps the figures.
+The first run makes a virtual environment for the peers below `benchmarks/.build` and a certificate, compiles the load clients and needs
+gcc, openssl with libssl-dev, wrk and nginx. Linux and two idle CPUs are needed; `scripts/bench --help` tells the rest."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from benchmarks.servers import OURS
+from benchmarks.servers import OURS, Load
 
 Figures = Mapping[str, float]
 
@@ -25,19 +25,21 @@ class Outcome:
 
 @dataclass(frozen=True)
 class RowResult:
-    """`figures` have units in their names: rate (requests a second), p50_us, p99_us, cpu_us (a request), rss_mib, errors;
-    of memory: worker_mib, connection_kib."""
+    """`figures` have units in their names, such as rate (a second), p99_us, cpu_us (a request), connection_kib; `benchmarks.tables`
+    has all of them.  `tls` is the version and cipher that was spoken, if any."""
 
     row: str
     title: str
+    load: Load
     outcomes: Sequence[Outcome]
+    tls: str = ""
 
     def figure(self, server: str, name: str) -> float | None:
         return next((outcome.figures.get(name) for outcome in self.outcomes if outcome.server == server), None)
 
-    def times(self, server: str) -> float | None:
-        """How many times as many requests greenimi answers as this server."""
-        ours, theirs = self.figure(OURS, "rate"), self.figure(server, "rate")
+    def times(self, server: str, figure: str = "rate") -> float | None:
+        """How many times as much as this server greenimi does, in requests a second or in another figure that counts."""
+        ours, theirs = self.figure(OURS, figure), self.figure(server, figure)
         return ours / theirs if ours and theirs else None
 
 
@@ -57,7 +59,7 @@ class Report:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Report:
         """The inverse of `as_json`; KeyError or TypeError for anything else."""
-        rows = [RowResult(row["row"], row["title"], [Outcome(**outcome) for outcome in row["outcomes"]]) for row in data["rows"]]
+        rows = [RowResult(**{**row, "outcomes": [Outcome(**outcome) for outcome in row["outcomes"]]}) for row in data["rows"]]
         return cls(data["machine"], data["rounds"], data["seconds"], rows)
 
 

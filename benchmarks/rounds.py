@@ -1,48 +1,49 @@
-"""Measure a row: all its servers run at once on one CPU, and each gets its turn of load in every round."""
+"""Rates: all servers of a row run at once on one CPU, and each gets its turn of load in every round."""
 
 from __future__ import annotations
 
 import contextlib
-import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
-from benchmarks.load import held, load
+from benchmarks.load import load
+from benchmarks.outcomes import Found, say
 from benchmarks.paths import BenchError
+from benchmarks.probe import negotiated
 from benchmarks.process import Process, start
-from benchmarks.results import Figures, Outcome, RowResult, medians
-from benchmarks.servers import Row, Server
+from benchmarks.results import Figures
+from benchmarks.servers import Row
 
 WARM_UP_SECONDS = 1
-FIRST_CONNECTIONS = 100  # opened before memory is looked at, so that what is made once does not count
 
 
-def measure(row: Row, only: Collection[str], rounds: int, seconds: int, ports: Iterator[int]) -> RowResult:
-    """One row with the named servers (all of them when `only` is empty).  A server that fails is reported, not raised."""
-    servers = [server for server in row.servers if not only or server.name in only]
-    say(f"{row.name}: {row.title}")
-    outcomes = measure_memory(row, servers, ports) if row.load == "memory" else measure_rates(row, servers, rounds, seconds, ports)
-    return RowResult(row.name, row.title, outcomes)
-
-
-def measure_rates(row: Row, servers: list[Server], rounds: int, seconds: int, ports: Iterator[int]) -> list[Outcome]:
-    failed: dict[str, str] = {}
-    found: dict[str, list[Figures]] = {server.name: [] for server in servers}
+def measure_rates(row: Row, found: Found, rounds: int, seconds: int, ports: Iterator[int]) -> str:
+    """Fills `found`.  The version and cipher of TLS that all servers of the row speak, or nothing."""
+    tls = ""
     with contextlib.ExitStack() as stack:
         running: dict[str, Process] = {}
-        for server in servers:
-            with noting_failure(server, failed):
+        for server in found.servers:
+            with found.noting_failure(server):
                 running[server.name] = stack.enter_context(start(server, row, ports))
+                if row.protocol == "https":
+                    tls = agreed(tls, negotiated(running[server.name].port))
                 load(row, running[server.name].port, WARM_UP_SECONDS)
         for number in range(rounds):
-            turn = number % max(1, len(servers))  # another one begins each round, so nobody always follows the same neighbour
-            for server in servers[turn:] + servers[:turn]:
-                if server.name in failed:
+            turn = number % max(1, len(found.servers))  # another one begins each round, so nobody always follows the same neighbour
+            for server in found.servers[turn:] + found.servers[:turn]:
+                if found.has_failed(server):
                     continue
-                with noting_failure(server, failed):
+                with found.noting_failure(server):
                     figures = one_turn(row, running[server.name], seconds)
-                    found[server.name].append(figures)
+                    found.add(server, figures)
                     say(f"  round {number + 1}  {server.name:<20}{figures['rate']:>10,.0f} /s")
-    return [outcome(server, found[server.name], failed.get(server.name, "")) for server in servers]
+    return tls
+
+
+def agreed(before: str, now: str) -> str:
+    """BenchError when a server speaks another TLS than those before it: their rates would not compare."""
+    if before and before != now:
+        raise BenchError(f"it speaks {now}, others {before}")
+    return now
 
 
 def one_turn(row: Row, process: Process, seconds: int) -> Figures:
@@ -50,7 +51,7 @@ def one_turn(row: Row, process: Process, seconds: int) -> Figures:
     result = load(row, process.port, seconds)
     used = process.cpu_seconds() - before
     process.check()
-    return {
+    figures = {
         "rate": result.count / result.seconds,
         "p50_us": result.p50_us,
         "p99_us": result.p99_us,
@@ -58,44 +59,4 @@ def one_turn(row: Row, process: Process, seconds: int) -> Figures:
         "rss_mib": process.worker_bytes() / 2**20,
         "errors": result.errors,
     }
-
-
-def measure_memory(row: Row, servers: list[Server], ports: Iterator[int]) -> list[Outcome]:
-    """Memory hardly varies, so each server is started once."""
-    failed: dict[str, str] = {}
-    found: dict[str, list[Figures]] = {server.name: [] for server in servers}
-    for server in servers:
-        with noting_failure(server, failed), start(server, row, ports) as process:
-            figures = memory_of(process, row.connections)
-            found[server.name].append(figures)
-            say(f"  {server.name:<20}{figures['worker_mib']:>8.1f} MiB {figures['connection_kib']:>8.1f} KiB a connection")
-    return [outcome(server, found[server.name], failed.get(server.name, "")) for server in servers]
-
-
-def memory_of(process: Process, connections: int) -> Figures:
-    after_start = process.worker_bytes()
-    with held(process.port, FIRST_CONNECTIONS):
-        few = process.worker_bytes()
-        with held(process.port, connections):
-            many = process.worker_bytes()
-            process.check()
-    return {"worker_mib": after_start / 2**20, "connection_kib": (many - few) / connections / 1024}
-
-
-@contextlib.contextmanager
-def noting_failure(server: Server, failed: dict[str, str]) -> Iterator[None]:
-    try:
-        yield
-    except (BenchError, OSError) as error:
-        failed[server.name] = str(error)
-        say(f"  {server.name} is left out: {error}")
-
-
-def outcome(server: Server, rounds: list[Figures], failed: str) -> Outcome:
-    if failed or not rounds:
-        return Outcome(server.name, server.about, failed=failed or "not measured")
-    return Outcome(server.name, server.about, medians(rounds), rounds)
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    return figures if result.busy is None else {**figures, "busy_percent": result.busy * 100}

@@ -1,20 +1,25 @@
 """What is measured: the servers, how each is started, and the rows with the servers each compares.
 
 In a command and in an environment `{peers}` and `{project}` are the `bin` folders of the two virtual environments; `{web}`,
-`{line}` and `{dgram}` are free ports.  A peer uses the one port its row talks to; greenimi opens all three.
+`{line}` and `{dgram}` are free ports; `{certificate}` and `{key}` are files.  A peer uses the one port its row talks to; greenimi opens
+all three.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.paths import HERE, PROJECT, ROOT
+from benchmarks.paths import HERE, NGINX, PROJECT, ROOT
 
-Protocol = Literal["http", "ws", "tcp", "udp"]
-DOORS: Mapping[Protocol, str] = {"http": "web", "ws": "web", "tcp": "line", "udp": "dgram"}
+Protocol = Literal["http", "https", "ws", "tcp", "udp"]
+DOORS: Mapping[Protocol, str] = {"http": "web", "https": "web", "ws": "web", "tcp": "line", "udp": "dgram"}
+
+Load = Literal["wrk", "client", "visits", "memory", "idle", "reload", "churn"]
+RATES: tuple[Load, ...] = ("wrk", "client", "visits")
+"""Those that count how much a server does in a time."""
 
 OURS = "greenimi"
 HELLO = "/hello/"
@@ -23,27 +28,39 @@ WEBSOCKET = "/ws"
 
 @dataclass(frozen=True)
 class Server:
-    """`needs` are files without which the server is left out, with a sentence naming the missing one."""
+    """`needs` are files without which the server is left out, with a sentence naming the missing one.  `reload` is a command that
+    replaces the workers of the master `{pid}`."""
 
     name: str
     about: str
     command: str
     env: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[Path, ...] = ()
+    reload: str = ""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One comparison.  `load` is the tool that makes the requests; `memory` counts bytes instead of requests."""
+    """One comparison.
+
+    `load` says what is done to the servers: requests by wrk or by our own `client`, short `visits` (a connection each); or a look at
+    `memory` of idle connections, at an `idle` server, at a `reload` under load, at what `churn` leaves behind.
+    """
 
     name: str
     title: str
-    load: Literal["wrk", "client", "memory"]
+    load: Load
     protocol: Protocol
     servers: tuple[Server, ...]
     connections: int = 64
     depth: int = 1
     headers: tuple[str, ...] = ()
+    visits: int = 0  # of churn
+
+    @property
+    def group(self) -> str:
+        """The first word of its name: rows that have it in common are chosen by it."""
+        return self.name.partition("-")[0]
 
     @property
     def door(self) -> str:
@@ -66,8 +83,27 @@ GREENIMI = Server(
 )
 
 
-def uvicorn(name: str, about: str, app: str) -> Server:
-    options = "--host 127.0.0.1 --port {web} --no-access-log --log-level warning"
+GREENIMI_TLS = replace(
+    GREENIMI,
+    about="the same with TLS",
+    env={**GREENIMI.env, "GREENIMI__SERVERS__WEB__TLS__CERTIFICATE": "{certificate}", "GREENIMI__SERVERS__WEB__TLS__KEY": "{key}"},
+)
+GREENIMI_GUEST = replace(
+    GREENIMI,
+    about="one Gunicorn worker; a bare WSGI application mounted at /",
+    env={"GREENIMI_CONF": "benchmarks/greenimi_app/guest.toml", "GREENIMI__SERVERS__WEB__BIND": "127.0.0.1:{web}"},
+    needs=(PROJECT / "bin/gunicorn", ROOT / "conf/gunicorn.conf.py", HERE / "greenimi_app/guest.toml"),
+)
+GREENIMI_PAIR = replace(
+    GREENIMI,
+    about="two Gunicorn workers, replaced by `greenimi reload`",
+    command=GREENIMI.command.replace("--workers 1", "--workers 2"),
+    reload="{project}/greenimi reload --pid {pid}",
+)
+
+
+def uvicorn(name: str, about: str, app: str, more: str = "") -> Server:
+    options = "--host 127.0.0.1 --port {web} --no-access-log --log-level warning" + more
     return Server(name, about, f"{{peers}}/uvicorn benchmarks.peers.{app}:app --loop uvloop --http httptools {options}")
 
 
@@ -84,13 +120,18 @@ GRANIAN = Server(
     "{peers}/granian --interface wsgi --http 1 --host 127.0.0.1 --port {web} --backlog 2048 --no-ws --log-level warning "
     "benchmarks.peers.wsgi_bare:app",
 )
+GUNICORN = "{peers}/gunicorn --worker-class gevent --workers 1 --worker-connections 2000 --bind 127.0.0.1:{web} --no-control-socket "
+GUNICORN_GEVENT = Server(
+    "gunicorn-gevent",
+    "bare WSGI application on Gunicorn's gevent worker, no framework, no router",
+    f"{GUNICORN} --log-level warning benchmarks.peers.wsgi_bare:app",
+)
 SANIC = script("sanic", "Sanic's own server; router, no middleware", "sanic_app", "web")
 AIOHTTP = script("aiohttp", "aiohttp on uvloop; router, no middleware", "aiohttp_app", "web")
 FLASK = Server(
     "flask-gevent",
     "Flask on Gunicorn's gevent worker; router, no middleware",
-    "{peers}/gunicorn --worker-class gevent --workers 1 --worker-connections 2000 --bind 127.0.0.1:{web} --no-control-socket "
-    "--log-level warning benchmarks.peers.flask_app:app",
+    f"{GUNICORN} --log-level warning benchmarks.peers.flask_app:app",
 )
 UVICORN_WS = uvicorn("uvicorn", "bare ASGI application on uvicorn, its default WebSocket implementation", "asgi_bare")
 WEBSOCKETS = script("websockets", "websockets on asyncio", "websockets_echo asyncio", "web")
@@ -106,6 +147,14 @@ DATAGRAMS = (
     script("uvloop-datagram", "the same on uvloop", "datagram_echo uvloop", "dgram"),
     script("gevent-datagram", "gevent's DatagramServer", "datagram_echo gevent", "dgram"),
 )
+
+PATIENT = " --timeout-keep-alive 120"  # idle connections are looked at for longer than the usual five seconds
+SECURE = " --ssl-certfile {certificate} --ssl-keyfile {key}" + PATIENT
+ASGI_PATIENT = uvicorn("asgi", ASGI.about, "asgi_bare", PATIENT)
+ASGI_TLS = uvicorn("asgi", ASGI.about, "asgi_bare", SECURE)
+STARLETTE_TLS = uvicorn("starlette", STARLETTE.about, "starlette_app", SECURE)
+NGINX_PLAIN = replace(script("nginx", "nginx, one worker, answering by itself", "nginx", "web"), needs=(NGINX,))
+NGINX_TLS = replace(NGINX_PLAIN, command=NGINX_PLAIN.command + " {certificate} {key}")
 
 HTTP = (GREENIMI, ASGI, STARLETTE, FASTAPI, GRANIAN, SANIC, AIOHTTP, FLASK)
 WS = (GREENIMI, UVICORN_WS, WEBSOCKETS, WEBSOCKETS_UVLOOP, AIOHTTP, GEVENT_WEBSOCKET)
@@ -136,5 +185,14 @@ ROWS = (
     Row("ws-echo", "WebSocket: echo of 64-byte texts, 64 connections", "client", "ws", WS),
     Row("tcp-line", "TCP: echo of 64-byte lines, 64 connections", "client", "tcp", (GREENIMI, *LINES)),
     Row("udp-echo", "UDP: echo of 64-byte datagrams, 64 sockets", "client", "udp", (GREENIMI, *DATAGRAMS)),
+    Row("guest", "HTTP: a WSGI guest, GET /hello/{name} → JSON, 64 connections", "wrk", "http", (GREENIMI_GUEST, GUNICORN_GEVENT, GRANIAN)),
+    Row("tls-hello", "HTTPS: GET /hello/{name} → JSON, 64 connections", "wrk", "https", (GREENIMI_TLS, ASGI_TLS, STARLETTE_TLS, NGINX_TLS)),
+    Row("tls-connections", "HTTPS: a new connection for each request", "visits", "https", (GREENIMI_TLS, ASGI_TLS, NGINX_TLS)),
+    Row("tls-memory", "Memory: each of 2000 idle HTTPS connections", "memory", "https", (GREENIMI_TLS, ASGI_TLS, NGINX_TLS), 2000),
+    Row("http-memory", "Memory: each of 2000 idle HTTP connections", "memory", "http", (GREENIMI, ASGI_PATIENT, NGINX_PLAIN), 2000),
     Row("memory", "Memory: a worker after start, and each of 10 000 idle WebSockets", "memory", "ws", WS, connections=10_000),
+    Row("idle", "An idle server: a worker and its master, for 20 s", "idle", "http", (GREENIMI, GUNICORN_GEVENT, ASGI, GRANIAN)),
+    Row("reload", "A reload under half of the full load: two workers, 64 connections", "reload", "http", (GREENIMI_PAIR,)),
+    Row("churn", "Churn: HTTP connections that come and go, three of four rudely", "churn", "http", (GREENIMI,), visits=50_000),
+    Row("tls-churn", "Churn: HTTPS connections that come and go, three of four rudely", "churn", "https", (GREENIMI_TLS,), visits=20_000),
 )

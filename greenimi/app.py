@@ -25,6 +25,7 @@ from greenimi.event.lifecycle import (
     Committed,
     ConfigLoaded,
     Scanned,
+    WorkerDraining,
     WorkerStarted,
     WorkerStarting,
     WorkerStopped,
@@ -32,6 +33,7 @@ from greenimi.event.lifecycle import (
 )
 from greenimi.servers import Doors
 from greenimi.servers.doors import Sockets
+from greenimi.servers.health import Health
 
 log = logging.getLogger("greenimi")
 T = TypeVar("T")
@@ -65,6 +67,7 @@ class App:
         self._includes = includes
         self._committed = False
         self._started = False
+        self._drained = False
         self._before: Container | None = None
 
     @classmethod
@@ -128,13 +131,18 @@ class App:
         events.emit(AppRun())
         events.emit(AppInit())
         self.doors.listen(sockets, share=share)
+        if sockets:  # nobody is let in before all that the application needs is well
+            self.doors.before_opening = self.container.get(Health).verify
         events.emit(WorkerStarting())
         self.container.get(Services).start()
         events.emit(WorkerStarted())
 
-    def drain(self) -> None:
-        """Take no new work."""
+    def drain(self, *, restart: bool = False, window: float = 0.0) -> None:
+        """Take no new work and say goodbye to clients, to all of them over ``window`` seconds.  ``restart``: they may come back at once."""
+        self._drained = True
+        self._quietly(self.events.emit, WorkerDraining(restart, window))
         self.container.get(Services).drain()
+        self.doors.farewell(1012 if restart else 1001, window)
 
     def stop(self) -> None:
         """Close doors, stop work, close resources, end the beans.  Errors are logged: everything is stopped."""
@@ -142,6 +150,8 @@ class App:
             return
         events = self.events
         if self._started:
+            if not self._drained:
+                self._quietly(self.drain)
             self._quietly(events.emit, WorkerStopping())
             self._quietly(self.container.get(Services).stop)
             self._quietly(events.emit, WorkerStopped())

@@ -3,44 +3,78 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
 
-from greenimi.app import App, AppSettings, read_conf
-from greenimi.errors import StartError
+import greenimi
+from greenimi.app import DEFAULT_CONF, App, AppSettings, read_conf
+from greenimi.errors import ConfigError, StartError
+from greenimi.servers.arbiter import GreenArbiter
+from greenimi.servers.berth import Berth
 from greenimi.servers.configured import configured_servers
 from greenimi.servers.gunicorn import GreenWorker
 from greenimi.servers.settings import ServerSettings, WorkerSettings
-from greenimi.servers.sockets import Address, open_stream
+from greenimi.servers.sockets import Address
+from greenimi.servers.statistics import Statistics
 
-_conf: str | None = None
-_argv: tuple[str, ...] = ()
-_checked = False
+
+class _Deployment:
+    """What this process serves: conf as it is now, with the assignments of the command line.  The arbiter asks it, so do the workers."""
+
+    def __init__(self) -> None:
+        self.file: str | None = None
+        self.argv: tuple[str, ...] = ()
+        self.command: list[str] | None = None  # that checks it; by default Gunicorn's own check of what it was started with
+        self.bind: list[str] = []  # as conf says
+
+    @property
+    def conf(self) -> str:
+        return str(Path(self.file or os.environ.get("GREENIMI_CONF", DEFAULT_CONF)).resolve())
+
+    def servers(self, cfg: Any) -> Mapping[str, ServerSettings]:
+        """Those of conf; ``gunicorn -b`` moves the only HTTP server."""
+        found = configured_servers(read_conf(self.file, argv=self.argv))
+        asked = list(cfg.bind)
+        if asked != self.bind:
+            http = [name for name, settings in found.items() if settings.kind == "http"]
+            if len(http) != 1 or len(asked) != 1:
+                raise ConfigError("gunicorn's bind cannot replace the addresses of conf here", hint="set servers.NAME.bind in conf")
+            found[http[0]] = replace(found[http[0]], bind=asked[0])
+        return found
+
+    def workers(self) -> WorkerSettings:
+        return read_conf(self.file, argv=self.argv).settings("workers", WorkerSettings)
+
+    def check_command(self) -> list[str]:
+        return self.command or [sys.executable, *sys.orig_argv[1:], "--check-config"]
+
+
+_deployment = _Deployment()
 
 
 def settings(conf: str | None = None, argv: Sequence[str] = ()) -> dict[str, Any]:
     """Gunicorn's settings for the application of ``conf`` (default: ``GREENIMI_CONF``, then ``conf/app.toml``).  Raises ConfigError."""
-    global _conf, _argv
-    _conf, _argv = conf, tuple(argv)
+    _deployment.file, _deployment.argv = conf, tuple(argv)
     config = read_conf(conf, argv=argv)
     workers = config.settings("workers", WorkerSettings)
-    addresses = [Address.parse(found.bind) for found in configured_servers(config).values() if found.kind == "http"]
-    _check_free(addresses)
+    http = [str(Address.parse(found.bind)) for found in configured_servers(config).values() if found.kind == "http"]
+    _deployment.bind = http or [_private_bind()]
     return {
-        "bind": [str(address) for address in addresses] or [_private_bind()],
+        "bind": _deployment.bind,
         "workers": workers.count,
         "worker_class": "greenimi.deploy.Worker",
-        "wsgi_app": "greenimi.deploy:no_wsgi",
+        "wsgi_app": "greenimi.deploy:checked()",
+        "on_starting": on_starting,
         "graceful_timeout": workers.graceful_timeout,
-        "backlog": 2048,
+        "timeout": workers.timeout,
         "proc_name": config.settings("app", AppSettings).name,
-        "control_socket_disable": True,  # its default path is shared by every service of a user
+        "control_socket_disable": True,  # ours knows what is served, and its path belongs to one master
     }
 
 
@@ -56,48 +90,58 @@ def deployment(conf: str | Path | None = None) -> dict[str, Any]:
         raise SystemExit(1) from None
 
 
-def _check_free(addresses: Sequence[Address]) -> None:
-    """Say at once that an address is taken, where Gunicorn would try for five seconds.  Not when they are our own already."""
-    global _checked  # noqa: PLW0603 - a reload asks again, in the process that holds them
-    if _checked or "GUNICORN_PID" in os.environ or "LISTEN_PID" in os.environ:
-        return
-    for address in addresses:
-        if address.port or address.family == socket.AF_UNIX:
-            open_stream(address).close()
-    _checked = True
+def on_starting(arbiter: Any) -> None:
+    """Gunicorn's hook of that name: from here on the arbiter is ours."""
+    Worker.supervised = True
+    GreenArbiter.take_over(arbiter, _deployment)
 
 
 def _private_bind() -> str:
-    """Gunicorn cannot do without an address: a socket file of our own when the application has no HTTP server."""
+    """Gunicorn cannot do without an address: a socket file of our own when the application has no server at all."""
     return f"unix:{tempfile.gettempdir()}/greenimi-{os.getuid()}-{os.getpid()}.sock"
 
 
-def no_wsgi(environ: Any, start_response: Any) -> Any:
-    """What Gunicorn believes to serve.  Our worker never calls it."""
+def checked() -> Any:
+    """What ``gunicorn --check-config`` loads: the application, built and thrown away.  A stock worker must not serve it."""
+    try:
+        app = App.from_file(_deployment.file, argv=_deployment.argv).commit()
+        app.doors.build()
+        app.stop()
+    except StartError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(1) from None
+    return _no_wsgi
+
+
+def _no_wsgi(environ: Any, start_response: Any) -> Any:
     raise StartError("this application is served by greenimi's own worker", hint="leave worker_class as greenimi sets it")
 
 
 class Worker(GreenWorker):
     """Serves the application that :func:`settings` was told of."""
 
-    @classmethod
-    def server_settings(cls) -> Mapping[str, ServerSettings]:
-        return configured_servers(read_conf(_conf, argv=_argv))
-
-    def application(self) -> App:
-        return App.from_file(_conf, argv=_argv).commit()
+    def application(self, berth: Berth) -> App:
+        app = App.from_file(_deployment.file, argv=_deployment.argv).commit()
+        app.container.get(Statistics).report_to(berth.board, berth.slot, place=berth.place, generation=berth.generation)
+        return app
 
 
 class Launcher(BaseApplication):
     """Gunicorn as ``greenimi serve`` starts it; ``extra`` are settings of Gunicorn that win over conf."""
 
     def __init__(self, conf: str | None = None, argv: Sequence[str] = (), **extra: Any) -> None:
-        self._settings = {**settings(conf, argv), **extra}
+        self._conf = conf
+        self._argv = tuple(argv)
+        self._extra = extra
+        main = Path(greenimi.__file__).with_name("__main__.py")
+        _deployment.command = [sys.executable, str(main), "check", *([conf] if conf else []), *argv]
+        settings(conf, argv)  # a mistake is told in our words, not in Gunicorn's
         super().__init__()
 
     def load_config(self) -> None:
-        for name, value in self._settings.items():
+        """Also called for a reload: conf may say something else by then."""
+        for name, value in {**settings(self._conf, self._argv), **self._extra}.items():
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        return no_wsgi
+        return _no_wsgi

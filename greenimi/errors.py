@@ -153,6 +153,13 @@ class Overloaded(Refusal):
     status = 503
 
 
+class HandlerTimeout(BaseException):
+    """A handler was over its limit; thrown into it at its next switch.
+
+    Not an Exception, so that a handler's ``except Exception`` does not swallow it.
+    """
+
+
 # -- the wire ------------------------------------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
+from types import ModuleType
 from typing import Any, TypeAlias, TypeVar
 
 import gevent
@@ -27,6 +28,8 @@ __all__ = [
     "Pool",
     "Semaphore",
     "Timeout",
+    "blocking_drivers",
+    "early_imports",
     "native_event",
     "native_lock",
     "native_thread_start",
@@ -45,20 +48,157 @@ T = TypeVar("T")
 
 def patch() -> None:
     """Make the standard library cooperative.  Idempotent.  Must run before modules take from-imports of sockets, locks or sleep."""
+    global _early  # noqa: PLW0603 - patching is a matter of the whole process
     if not monkey.is_module_patched("socket"):
+        _early = frozenset(sys.modules)
         monkey.patch_all()
 
 
 def require_patched() -> None:
-    """Raise StartError unless :func:`patch` ran.  Called before an application is imported for serving."""
-    if monkey.is_module_patched("socket"):
+    """Raise StartError unless :func:`patch` ran, and before the modules that hold what it replaces.  Called when an application starts."""
+    global _looked  # noqa: PLW0603 - what is imported after patching needs no second look
+    if _looked:
         return
-    culprits = [name for name in ("redis", "pymysql", "peewee", "requests", "urllib3") if name in sys.modules]
-    imported = f" ({', '.join(culprits)} was imported already)" if culprits else ""
+    patched = monkey.is_module_patched("socket")
+    found = early_imports()
+    if patched and not found:
+        _looked = True
+        return
+    what = "modules were imported before the standard library was patched" if patched else "the standard library is not patched"
+    lines = [f"\n  {module}: {', '.join(names[:_SHOWN])}{', ...' if len(names) > _SHOWN else ''}" for module, names in found.items()]
+    if found:
+        what += "; when these wait, or keep something for a thread, it concerns all handlers:"
+    if len(lines) > _SHOWN:
+        lines[_SHOWN:] = [f"\n  and {len(lines) - _SHOWN} more modules"]
     raise StartError(
-        f"the standard library is not patched{imported}",
+        what + "".join(lines),
         hint="start with `greenimi serve` or `gunicorn -c conf/gunicorn.conf.py`, or call greenimi.green.patch() before every other import",
     )
+
+
+_early: frozenset[str] | None = None
+"""The modules that :func:`patch` came too late for; None when it was not the one who patched."""
+
+_looked = False
+_SHOWN = 8
+
+_REPLACED = {
+    "_thread": ("allocate_lock", "start_new_thread", "get_ident"),
+    "queue": ("Queue", "LifoQueue", "PriorityQueue", "SimpleQueue"),
+    "select": ("select", "poll", "epoll"),
+    "selectors": ("DefaultSelector",),
+    "socket": ("socket", "create_connection", "socketpair", "getaddrinfo", "gethostbyname", "gethostbyaddr", "getnameinfo"),
+    "ssl": ("SSLContext", "SSLSocket"),
+    "subprocess": ("Popen", "run", "call", "check_call", "check_output"),
+    "threading": ("Event", "Lock", "get_ident", "local"),
+    "time": ("sleep",),
+}
+"""What blocks, or goes by threads where greenlets are meant, unless it is taken from its module after patching."""
+
+_MAY_HOLD = {"gevent", "greenimi", "greenlet", "gunicorn", "zope", "pluggy", "coverage", "hypothesis", "pydevd", "debugpy"}
+_MAY_HOLD_PREFIXES = ("pytest", "_pytest", "_pydev")
+"""Those that know what they do, or serve no client: besides the standard library, test runners and debuggers."""
+
+
+def early_imports() -> dict[str, list[str]]:
+    """Modules that hold native sockets, locks, queues, thread-local values or ``sleep``: those imported before patching.
+
+    Whoever asks for originals afterwards knows what he does, and is not told, where it was :func:`patch` that patched.
+
+    For each what it holds: ``sleep (time.sleep)``, ``lock (a threading.Lock)`` for an object, ``Local (based on threading.local)``.
+    """
+    natives = _natives()
+    by_id = {id(value): name for name, value in natives.items()}
+    kinds = {value: name for name, value in natives.items() if isinstance(value, type)}
+    kinds[type(monkey.get_original("_thread", "allocate_lock")())] = "threading.Lock"
+    found: dict[str, list[str]] = {}
+    modules = {id(module): (name, module) for name, module in reversed(list(sys.modules.items()))}  # of several names the first
+    for module_name, module in reversed(modules.values()):
+        if _is_exempt(module_name) or type(module) is not ModuleType:
+            continue
+        for name, value in list(vars(module).items()):
+            if id(value) in by_id:
+                found.setdefault(module_name, []).append(f"{name} ({by_id[id(value)]})")
+            elif type(value) in kinds:
+                found.setdefault(module_name, []).append(f"{name} (a {kinds[type(value)]})")
+    derived: type
+    for base, base_name in kinds.items():
+        for derived in type.__subclasses__(base):
+            if not _is_exempt(derived.__module__):
+                found.setdefault(derived.__module__, []).append(f"{derived.__qualname__} (based on {base_name})")
+    return found
+
+
+def _natives() -> dict[str, Any]:
+    """The originals by their names.  Of what patching leaves alone nothing is wrong."""
+    patched = monkey.is_module_patched("socket")
+    natives: dict[str, Any] = {}
+    for module, names in _REPLACED.items():
+        for name in names:
+            try:
+                original = monkey.get_original(module, name)
+            except AttributeError:  # not on this system
+                continue
+            if not patched or getattr(sys.modules[module], name, None) is not original:
+                natives[f"{module}.{name}"] = original
+    return natives
+
+
+def _is_exempt(module: str) -> bool:
+    """Whether it came after patching, and asked for what is native then, or may hold it."""
+    root = module.partition(".")[0]
+    came_later = _early is not None and module not in _early
+    return came_later or root in _MAY_HOLD or root in sys.stdlib_module_names or root.startswith(_MAY_HOLD_PREFIXES)
+
+
+# -- drivers that no patching reaches --------------------------------------------------------------------------------
+
+
+def _loaded(name: str) -> Callable[[], bool]:
+    """Whether the module itself is loaded, and nothing that took its name."""
+    return lambda: getattr(sys.modules.get(name), "__name__", "") == name
+
+
+def _psycopg2_blocks() -> bool:
+    extensions = sys.modules.get("psycopg2.extensions")
+    return extensions is not None and extensions.get_wait_callback() is None
+
+
+def _psycopg_blocks() -> bool:
+    waiting = sys.modules.get("psycopg.waiting")
+    wait_c = getattr(waiting, "wait_c", None)
+    return wait_c is not None and getattr(waiting, "wait", None) is wait_c
+
+
+def _oracledb_blocks() -> bool:
+    oracledb = sys.modules.get("oracledb")
+    return oracledb is not None and not oracledb.is_thin_mode()
+
+
+def _grpc_blocks() -> bool:
+    return "grpc._cython.cygrpc" in sys.modules and "grpc.experimental.gevent" not in sys.modules
+
+
+_DRIVERS: dict[str, tuple[Callable[[], bool], str]] = {
+    "MySQLdb": (_loaded("MySQLdb"), "PyMySQL"),
+    "mysql.connector": (_loaded("_mysql_connector"), "PyMySQL, or connect(use_pure=True)"),
+    "psycopg2": (_psycopg2_blocks, "psycogreen: psycogreen.gevent.patch_psycopg() at start"),
+    "psycopg": (_psycopg_blocks, "psycopg 3.1.14 or newer, imported after patching"),
+    "cx_Oracle": (_loaded("cx_Oracle"), "oracledb in its thin mode"),
+    "oracledb": (_oracledb_blocks, "its thin mode: leave init_oracle_client() out"),
+    "pyodbc": (_loaded("pyodbc"), "a driver in Python, such as python-tds, or gevent.get_hub().threadpool"),
+    "pymssql": (_loaded("pymssql"), "python-tds"),
+    "confluent_kafka": (_loaded("confluent_kafka"), "kafka-python"),
+    "grpc": (_grpc_blocks, "grpc.experimental.gevent.init_gevent() at start"),
+}
+
+
+def blocking_drivers() -> list[tuple[str, str]]:
+    """Loaded drivers that wait in C, where nothing else can run meanwhile, and what to use instead: ``("MySQLdb", "PyMySQL")``."""
+    return [(name, instead) for name, (blocks, instead) in _DRIVERS.items() if blocks()]
+
+
+# -- greenlets, timeouts, threads ------------------------------------------------------------------------------------
 
 
 def spawn(function: Callable[..., T], *args: Any, **kwargs: Any) -> Greenlet:

@@ -68,6 +68,8 @@ class IConnection(Interface):
     server = Attribute("the server that owns it: .name, .kind, .container")
     data = Attribute("a dict for the application's state of this client; gone when the connection is")
     is_open = Attribute("False once it is closing")
+    secure = Attribute("True: the link to the client is encrypted")
+    tls = Attribute("None, or what its TLS handshake agreed on: .version, .cipher, .alpn, .server_name, .peer_certificate")
 
     def send(data: Any) -> bool:
         """Encode with this connection's payload codec and queue for sending.  Never blocks; order kept.
@@ -89,6 +91,7 @@ class ICodec(Interface):
     closing = Attribute("True: send what is in `out`, then close the socket")
     paused = Attribute("True: bytes are kept, not read, until a switch of protocol is decided")
     ended = Attribute("True: no message will come any more; let those given be handled, then call `close` (or `fail`)")
+    partial = Attribute("what the peer has begun and not completed: 0 nothing, 1 a request's head, 2 its body, or any other message")
     crowded = Attribute("True: what was received has no room for more until a handler took some; read no further")
 
     def receive(data: bytes) -> Sequence[Message | ProtocolError]:
@@ -105,6 +108,12 @@ class ICodec(Interface):
 
     def close(code: int, reason: str) -> None:
         """Queue the protocol's goodbye; sets ``closing`` now or once the peer answered it."""
+
+    def turn_away() -> None:
+        """Queue that there is too much to do now, as the goodbye (HTTP 503, WebSocket 1013)."""
+
+    def break_off(error: ProtocolError) -> Sequence[ProtocolError]:
+        """Wait no longer for what is partial: what ``receive`` would give, had the peer broken the protocol in that way."""
 
     def outgoing() -> bytes:
         """Take everything in ``out``."""

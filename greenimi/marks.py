@@ -292,6 +292,14 @@ def listener(target: Any = None, /, *, name: str = "", priority: int = 0, once: 
     return _bare("listener", target, {"name": name, "priority": priority, "once": once})
 
 
+def health_check(name: str, *, every: float = 5.0, limit: float = 2.0) -> Callable[[F], F]:
+    """The function says whether something that the application needs is well: it raises, or returns False, when it is not.
+
+    It runs in the background ``every`` so many seconds, and may take ``limit`` seconds.
+    """
+    return marker("health_check", name=name, every=every, limit=limit)
+
+
 # -- advice --------------------------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from greenimi import config, container, event, log, servers
 from greenimi.cli import commands
 from greenimi.container import aspect
+from greenimi.servers import health
 
 if TYPE_CHECKING:
     from greenimi.container.setup import Setup
@@ -20,4 +21,5 @@ def includeme(setup: Setup) -> None:
     setup.include(aspect)
     setup.include(log)
     setup.include(servers)
+    setup.include(health)
     setup.include(commands)

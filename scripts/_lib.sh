@@ -8,6 +8,8 @@ venv=$root/.venv
 debian_for_tests=(curl socat netcat-openbsd)
 debian_for_load=(wrk nghttp2-client)
 debian_for_services=(redis-server mariadb-server)
+debian_for_soak=(slowhttptest libfaketime iproute2 iptables)
+debian_for_deploy=(nginx libnginx-mod-stream haproxy systemd docker-compose)
 
 say() { printf '%s\n' "$*"; }
 

@@ -17,7 +17,17 @@ from greenimi.app import App, read_conf, run_app
 from greenimi.config import Config, ConfigChanged
 from greenimi.container import Setup, Tier, current_container, scope
 from greenimi.errors import ConfigError, ConflictError, MissingBean, NoScope, StartError
-from greenimi.event.lifecycle import ORDER, AppInit, Committed, Lifecycle, WorkerStarted, WorkerStarting, WorkerStopped, WorkerStopping
+from greenimi.event.lifecycle import (
+    ORDER,
+    AppInit,
+    Committed,
+    Lifecycle,
+    WorkerDraining,
+    WorkerStarted,
+    WorkerStarting,
+    WorkerStopped,
+    WorkerStopping,
+)
 from greenimi.interfaces import IService
 from greenimi.testing.clients import HttpClient, MessageClient
 from greenimi.testing.plugin import AppFactory, Serve
@@ -110,6 +120,7 @@ def test_every_event_of_its_life_in_the_documented_order(serve: Serve) -> None:
         *(("ServerStarting", name) for name in servers),
         ("WorkerStarting",),
         ("WorkerStarted",),
+        ("WorkerDraining",),
         ("WorkerStopping",),
         ("WorkerStopped",),
     ]
@@ -159,7 +170,8 @@ def test_stop_ends_everything_once(serve: Serve) -> None:
         life.clear()
         app.stop()
         app.stop()
-        assert life == [WorkerStopping(), "clock stops", WorkerStopped(), "ended"]
+        drained = [WorkerDraining(restart=False, seconds=0.0), "clock drains"]
+        assert life == [*drained, WorkerStopping(), "clock stops", WorkerStopped(), "ended"]
         till.wait_closed()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(address, 5)
@@ -228,7 +240,7 @@ def test_running_is_inside_a_scope_without_doors(free_port: Callable[..., int]) 
 
     with pytest.raises(KeyError):
         work()
-    assert life == ["clock starts", "deferred", "clock stops"]
+    assert life == ["clock starts", "deferred", "clock drains", "clock stops"]
     with pytest.raises(NoScope):
         scope()
 

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -110,6 +111,16 @@ def test_an_application_without_http_starts(serve_gunicorn: ServeGunicorn, tmp_p
     with MessageClient(gunicorn.addresses["till"], timeout=PATIENCE) as till, DatagramClient(gunicorn.addresses["beacon"]) as beacon:
         assert till.request("hello") == "till"
         assert beacon.request("hello") == "beacon"
+    addresses = ("{}://{}:{}".format(kind, *gunicorn.addresses[name]) for name, kind in (("till", "tcp"), ("beacon", "udp")))
+    assert f"Listening at: {','.join(addresses)} (" in gunicorn.log
+    assert gunicorn.stop() == 0
+
+
+@pytest.mark.live
+def test_an_application_without_servers_does_its_other_work(serve_gunicorn: ServeGunicorn, tmp_path: Path) -> None:
+    """Gunicorn cannot do without an address: it gets the file of a socket, which is gone afterwards."""
+    (tmp_path / "app.toml").write_text('include = ["greenimi.enums"]\n')
+    gunicorn = serve_gunicorn(tmp_path / "app.toml")
     (private,) = re.findall(r"Listening at: unix:(\S+)", gunicorn.log)
     assert stat.S_ISSOCK(Path(private).stat().st_mode)
     assert gunicorn.stop() == 0
@@ -204,34 +215,6 @@ def test_term_does_not_wait_for_ever_for_a_handler(start: Start) -> None:
     assert f"Worker exiting (pid: {worker})" in gunicorn.log
 
 
-# -- starting anew -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.live
-def test_hup_replaces_the_workers_and_no_request_fails(start: Start) -> None:
-    gunicorn = start()
-    old = set(gunicorn.booted)
-    with MessageClient(gunicorn.addresses["till"], timeout=PATIENCE) as till:
-        assert till.request("seen")["pid"] in old
-        gunicorn.signal(signal.SIGHUP)
-        asked = []
-
-        def replaced() -> bool:
-            asked.append(ask_web(gunicorn)["container"])
-            return all(map(gone, old))
-
-        wait_until(replaced, PATIENCE)
-        till.wait_closed(PATIENCE)
-    assert set(asked) == {"web"}
-    new = set(gunicorn.booted) - old
-    assert len(new) == 2
-    assert gunicorn.process is not None
-    assert gunicorn.process.poll() is None
-    with MessageClient(gunicorn.addresses["till"], timeout=PATIENCE) as till, DatagramClient(gunicorn.addresses["beacon"]) as beacon:
-        assert {till.request("seen")["pid"], beacon.request("seen")["pid"], ask_web(gunicorn)["pid"]} <= new
-    assert gunicorn.stop() == 0
-
-
 # -- settings ------------------------------------------------------------------------------------------------------
 
 WITH_MORE = """
@@ -269,8 +252,7 @@ def test_what_stands_in_gunicorns_file_wins(tmp_path: Path) -> None:
 @pytest.fixture
 def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
     """Writes conf; what :func:`deploy.settings` remembers is forgotten after the test."""
-    monkeypatch.setattr(deploy, "_conf", None)
-    monkeypatch.setattr(deploy, "_argv", ())
+    monkeypatch.setattr(deploy, "_deployment", deploy._Deployment())
 
     def write(text: str) -> str:
         (tmp_path / "app.toml").write_text(text)
@@ -301,7 +283,18 @@ def test_conf_in_gunicorns_words(conf: Callable[[str], str]) -> None:
     assert found["bind"] == ["0.0.0.0:8000", "[::1]:8001"]
     assert (found["workers"], found["graceful_timeout"], found["proc_name"]) == (4, 7, "owl")
     assert found["control_socket_disable"] is True
-    assert list(deploy.Worker.server_settings()) == ["web", "till", "admin"]
+    served = deploy._deployment.servers(SimpleNamespace(bind=found["bind"]))
+    assert {name: settings.bind for name, settings in served.items()} == {"web": ":8000", "till": "127.0.0.1:9000", "admin": "[::1]:8001"}
+    assert deploy._deployment.workers().count == 4
+
+
+def test_gunicorns_bind_moves_the_only_http_server(conf: Callable[[str], str]) -> None:
+    asked = SimpleNamespace(bind=["127.0.0.1:7000"])
+    deploy.settings(conf('[servers.web]\n[servers.till]\nkind = "tcp"\n'))
+    assert deploy._deployment.servers(asked)["web"].bind == "127.0.0.1:7000"
+    deploy.settings(conf(SHOP))
+    with pytest.raises(ConfigError, match="cannot replace the addresses of conf"):
+        deploy._deployment.servers(asked)
 
 
 def test_without_http_the_address_is_a_private_one(conf: Callable[[str], str]) -> None:
@@ -322,9 +315,29 @@ def test_the_launcher_takes_more_settings_that_win(conf: Callable[[str], str], m
     launcher = deploy.Launcher(conf(SHOP), ["--set", "app.name=eagle"], workers=9, accesslog="-")
     assert (launcher.cfg.workers, launcher.cfg.accesslog, launcher.cfg.proc_name) == (9, "-", "eagle")
     assert launcher.cfg.worker_class is deploy.Worker
-    assert launcher.load() is deploy.no_wsgi
-
-
-def test_gunicorn_never_serves_it_as_wsgi() -> None:
     with pytest.raises(StartError, match="greenimi's own worker"):
-        deploy.no_wsgi({}, None)
+        launcher.load()({}, None)
+
+
+def test_a_reload_of_the_launcher_reads_conf_anew(conf: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["greenimi"])
+    launcher = deploy.Launcher(conf(SHOP))
+    conf(SHOP.replace("count = 3", "count = 5"))
+    launcher.reload()
+    assert launcher.cfg.workers == 5
+
+
+def test_a_launcher_is_checked_by_the_command_check(conf: Callable[[str], str]) -> None:
+    file = conf(SHOP)
+    deploy.Launcher(file, ["--set", "app.name=eagle"])
+    command = deploy._deployment.check_command()
+    assert command[2:] == ["check", file, "--set", "app.name=eagle"]
+    assert Path(command[1]).name == "__main__.py"
+
+
+def test_what_gunicorn_checks_is_the_whole_application(conf: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
+    deploy.settings(conf('include = ["tests.apps.ports"]\n[servers.web]\nlayers = ["nothing.like:this"]\n'))
+    with pytest.raises(SystemExit) as caught:
+        deploy.checked()
+    assert caught.value.code == 1
+    assert "nothing.like" in capsys.readouterr().err

@@ -6,8 +6,11 @@ import _thread
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextvars import ContextVar
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import gevent
@@ -209,12 +212,91 @@ else:
 
 def test_what_was_imported_before_patching_is_named() -> None:
     found = python("import redis\n" + REQUIRE)
-    assert "the standard library is not patched (redis was imported already)" in found
+    assert found.startswith("the standard library is not patched; when these wait")
+    assert "\n  redis.retry: sleep (time.sleep)\n" in found
     assert "hint: start with `greenimi serve`" in found
 
 
 def test_without_a_culprit_none_is_named() -> None:
-    assert python(REQUIRE).startswith("the standard library is not patched\n")
+    assert python(REQUIRE).startswith("the standard library is not patched\n  hint")
+
+
+EARLY = """
+from queue import SimpleQueue
+from socket import socket as make, create_connection
+from time import sleep
+import queue, socket, threading
+lock = threading.Lock()
+jobs = queue.Queue()
+store = threading.local()
+class Store(threading.local): ...
+class Link(socket.socket): ...
+time = __import__("time")
+number = 1
+from greenimi import green
+green.patch()
+"""
+
+
+def test_everything_native_in_a_module_that_came_too_early_is_named(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(EARLY)
+    found = python(
+        f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nimport shop, shop as other\nsys.modules['alias'] = shop\n" + REQUIRE
+    )
+    first, line, hint = found.splitlines()
+    assert first.startswith("modules were imported before the standard library was patched; ")
+    assert line == (
+        "  shop: SimpleQueue (queue.SimpleQueue), make (socket.socket), create_connection (socket.create_connection), sleep (time.sleep), "
+        "lock (a threading.Lock), jobs (a queue.Queue), store (a threading.local), Link (based on socket.socket), ..."
+    )
+    assert "call greenimi.green.patch() before every other import" in hint
+
+
+def test_a_long_list_is_cut(tmp_path: Path) -> None:
+    for number in range(11):
+        (tmp_path / f"early{number}.py").write_text("from time import sleep")
+    imports = "".join(f"import early{number}\n" for number in range(11))
+    found = python(f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\n{imports}" + REQUIRE)
+    assert "early7: sleep" in found
+    assert "early8: sleep" not in found
+    assert "\n  and 3 more modules\n" in found
+
+
+def test_what_is_imported_after_patching_is_no_culprit(tmp_path: Path) -> None:
+    code = """
+from greenimi import green
+green.patch()
+import greenimi.app, greenimi.cli.serve, greenimi.deploy, greenimi.testing.clients
+import concurrent.futures, asyncio, multiprocessing.pool, logging.handlers, http.client
+import redis, pymysql, peewee
+from time import sleep
+from threading import Lock, local
+from gevent import monkey
+import module_of_a_driver
+class Local(local): ...
+lock = Lock()
+"""
+    (tmp_path / "module_of_a_driver.py").write_text("from gevent import monkey\nsleep = monkey.get_original('time', 'sleep')")
+    code = f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\n" + code
+    assert python(code + REQUIRE) == "patched"
+
+
+def test_when_others_patch_too_late_that_is_told_as_well() -> None:
+    code = "import redis\nfrom gevent import monkey\nmonkey.patch_all()\n"
+    assert "\n  redis.retry: sleep (time.sleep)\n" in python(code + REQUIRE)
+    code = "from gevent import monkey\nmonkey.patch_all()\nimport redis\n"
+    assert python(code + REQUIRE) == "patched"
+
+
+def test_who_runs_tests_is_no_culprit() -> None:
+    assert green.early_imports() == {}
+    green.require_patched()
+
+
+def test_the_look_at_modules_is_short() -> None:
+    began = time.perf_counter()
+    green.early_imports()
+    assert time.perf_counter() - began < 0.1  # 2 ms measured
 
 
 def test_patching_is_enough_and_may_be_repeated() -> None:
@@ -226,3 +308,53 @@ def test_importing_it_patches_nothing() -> None:
     assert python("import socket, threading, greenimi.green, greenimi.app\nprint(socket.socket.__module__, threading.Lock.__module__)") == (
         f"socket {_thread.__name__}"
     )
+
+
+# -- drivers ---------------------------------------------------------------------------------------------------------
+def driver(name: str, **names: Any) -> ModuleType:
+    module = ModuleType(name)
+    vars(module).update(names)
+    return module
+
+
+def wait_c() -> None: ...
+
+
+BLOCKING = {
+    "MySQLdb": {"MySQLdb": driver("MySQLdb")},
+    "mysql.connector": {"_mysql_connector": driver("_mysql_connector")},
+    "psycopg2": {"psycopg2.extensions": driver("psycopg2.extensions", get_wait_callback=lambda: None)},
+    "psycopg": {"psycopg.waiting": driver("psycopg.waiting", wait=wait_c, wait_c=wait_c)},
+    "cx_Oracle": {"cx_Oracle": driver("cx_Oracle")},
+    "oracledb": {"oracledb": driver("oracledb", is_thin_mode=lambda: False)},
+    "pyodbc": {"pyodbc": driver("pyodbc")},
+    "pymssql": {"pymssql": driver("pymssql")},
+    "confluent_kafka": {"confluent_kafka": driver("confluent_kafka")},
+    "grpc": {"grpc._cython.cygrpc": driver("grpc._cython.cygrpc")},
+}
+COOPERATIVE: dict[str, dict[str, ModuleType]] = {
+    "nothing": {},
+    "pymysql in the place of MySQLdb": {"MySQLdb": driver("pymysql")},
+    "mysql.connector in Python": {"mysql.connector": driver("mysql.connector")},
+    "psycopg2 with psycogreen": {"psycopg2.extensions": driver("psycopg2.extensions", get_wait_callback=lambda: print)},
+    "psycopg that saw gevent": {"psycopg.waiting": driver("psycopg.waiting", wait=print, wait_c=wait_c)},
+    "psycopg in Python": {"psycopg.waiting": driver("psycopg.waiting", wait=print)},
+    "oracledb that is thin": {"oracledb": driver("oracledb", is_thin_mode=lambda: True)},
+    "grpc with gevent": {**BLOCKING["grpc"], "grpc.experimental.gevent": driver("grpc.experimental.gevent")},
+}
+
+
+@pytest.mark.parametrize("name", BLOCKING)
+def test_drivers_that_block_are_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, made in BLOCKING[name].items():
+        monkeypatch.setitem(sys.modules, module, made)
+    ((found, instead),) = green.blocking_drivers()
+    assert found == name
+    assert instead
+
+
+@pytest.mark.parametrize("modules", COOPERATIVE.values(), ids=COOPERATIVE)
+def test_drivers_that_do_not_block_are_not_told(modules: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, made in modules.items():
+        monkeypatch.setitem(sys.modules, module, made)
+    assert green.blocking_drivers() == []

@@ -63,6 +63,9 @@ def heard(event): pass
 @listener(name="a.b")
 def named(event): pass
 
+@health_check("stock", every=60)
+def stocked(): pass
+
 @around("shop:Shop.*")
 def advised(call, proceed): pass
 
@@ -109,7 +112,7 @@ def placed() -> list[tuple[str, Mark, int]]:
 
 def test_every_mark_knows_its_line() -> None:
     found = placed()
-    assert len(found) == 24
+    assert len(found) == 25
     assert [(name, mark.where.file, mark.where.line) for name, mark, _ in found] == [
         (name, "/app/shop.py", line) for name, _, line in found
     ]
@@ -128,6 +131,7 @@ def test_what_the_marks_say() -> None:
     assert found["Chat.rest"].options == {"action": None, "match": None, "default": True}
     assert found["Udp"].options == {"kind": "udp", "path": "", "server": ("a", "b")}
     assert found["named"].options == {"name": "a.b", "priority": 0, "once": False}
+    assert found["stocked"].options == {"name": "stock", "every": 60, "limit": 2.0}
     assert found["advised"].options == {"advice": "around", "where": ("shop:Shop.*",), "deny": (), "priority": 0}
     assert (found["plain"].options, found["other"].options) == ({"name": "", "help": ""}, {"name": "other", "help": "x"})
     assert found["failed"].options == {"kinds": (ValueError,), "server": ()}

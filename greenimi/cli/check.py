@@ -20,7 +20,9 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    setup = committed(options).setup
+    app = committed(options)
+    app.doors.build()
+    setup = app.setup
     counts = [(len(setup.introspect(kind)), kind) for kind in _COUNTED]
     found = ", ".join(f"{count} {kind}" if count == 1 else f"{count} {kind}s" for count, kind in counts)
     say(f"{conf_file(options)}: all is well ({found})")

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 BUILTIN = {
     "new": "Make a project: an application, its conf and a test.",
     "serve": "Serve the application: with worker processes, or in one process while developing.",
+    "reload": "Have a running service take new code and configuration, without refusing anybody.",
+    "status": "Show a running service: workers, connections, queues, lag, memory.",
+    "drain": "Have a running service, or one of its workers, finish its work and end.",
     "check": "Find mistakes in the application and its conf without serving it.",
     "routes": "List what is served: server, address, handler, its layers, file and line.",
     "beans": "List the beans: name, what they are found by, lifetime, servers, file and line.",

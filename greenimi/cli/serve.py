@@ -41,7 +41,7 @@ def run(options: Namespace) -> int:
         servers = read_config(options).section("servers")
         settings += [word for text in options.bind for word in ("--set", _bind(text, servers))]
     if options.reload:
-        from greenimi.cli.reload import Supervisor
+        from greenimi.cli.supervisor import Supervisor
 
         return Supervisor(conf_file(options), settings).run()
     if options.single:

@@ -13,6 +13,9 @@ from greenimi.errors import ConfigError, ProtocolError
 from greenimi.interfaces import ICodec
 from greenimi.message import Message
 
+NOTHING, HEAD, BODY = range(3)
+"""What of a message has begun to arrive and is not complete: ``Codec.partial``."""
+
 
 @implementer(ICodec)
 class Codec(ABC):
@@ -23,15 +26,18 @@ class Codec(ABC):
     ``paused``   True: feed no more bytes until it turns False
     ``ended``    True: no message will come any more, because the peer said goodbye, went away or broke the protocol.  Whoever drives the
                  codec lets the messages it already has be handled, then calls ``close`` (or ``fail``), so that their replies go out first.
+    ``partial``  what the peer has begun and not completed: HEAD of an HTTP request, BODY of one, or of any other message, or NOTHING.
+                 Says nothing after ``ended``.
     """
 
-    __slots__ = ("closing", "ended", "out", "paused")
+    __slots__ = ("closing", "ended", "out", "partial", "paused")
 
     def __init__(self) -> None:
         self.out: list[bytes] = []
         self.closing = False
         self.paused = False
         self.ended = False
+        self.partial = NOTHING
 
     @abstractmethod
     def receive(self, data: bytes) -> Sequence[Message | ProtocolError]:
@@ -52,6 +58,15 @@ class Codec(ABC):
     @abstractmethod
     def close(self, code: int, reason: str) -> None:
         """Queue the protocol's goodbye; sets ``closing`` now, or once the peer answered it."""
+
+    def break_off(self, error: ProtocolError) -> Sequence[ProtocolError]:
+        """What is partial will not be waited for: the peer broke the protocol by that.  What ``receive`` would give then."""
+        self.ended = True
+        return (error,)
+
+    def turn_away(self) -> None:
+        """Queue that there is too much to do, and that the peer should come back later; the goodbye in this protocol."""
+        self.close(1013, "come back later")
 
     def outgoing(self) -> bytes:
         """Take everything in ``out``."""

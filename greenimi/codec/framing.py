@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from zope.interface import implementer
 
-from greenimi.codec.base import Codec, load_class
+from greenimi.codec.base import BODY, NOTHING, Codec, load_class
 from greenimi.errors import ConfigError, ProtocolError
 from greenimi.interfaces import IFraming
 from greenimi.message import Message
@@ -271,6 +271,7 @@ class PacketCodec(Codec):
                 return []
             data = bytes(rest)
             rest.clear()
+            self.partial = NOTHING
         packets: list[bytes] = []
         try:
             left = self._framing.split(data, packets)
@@ -279,6 +280,7 @@ class PacketCodec(Codec):
             return [*map(Message, packets), error]
         if left:
             rest += left
+            self.partial = BODY
         if len(packets) == 1:
             return [Message(packets[0])]
         return [Message(packet) for packet in packets]

@@ -14,6 +14,7 @@ from typing import Any
 
 from httptools import HttpParserError, HttpParserInvalidMethodError, HttpParserUpgrade, HttpRequestParser
 
+from greenimi.codec.base import BODY, HEAD, NOTHING
 from greenimi.codec.chunked import ChunkedReader
 from greenimi.codec.heads import ResponseHeads, render_fields
 from greenimi.codec.http1_answers import Http1Answers
@@ -101,14 +102,17 @@ class Http1Codec(Http1Answers):
                 else:
                     self._feed_heads(data, found)
         except ProtocolError as error:
-            self.ended = True
-            if self._stream is not None and self._request is not None:
-                self._stream.abort(error)
-                self._request.keep_alive = False
-                if not self._held:  # the request is with its handler, which learns of it by reading
-                    return found
-            found.append(error)
+            found += self.break_off(error)
         return found
+
+    def break_off(self, error: ProtocolError) -> Sequence[ProtocolError]:
+        self.ended = True
+        if self._stream is not None and self._request is not None:
+            self._stream.abort(error)
+            self._request.keep_alive = False
+            if not self._held:  # the request is with its handler, which learns of it by reading
+                return ()
+        return (error,)
 
     def _feed_heads(self, data: bytes, found: list[Request | ProtocolError]) -> None:
         """Take every complete head out of ``data``; keep what is left."""
@@ -118,11 +122,13 @@ class Http1Codec(Http1Answers):
             search = max(0, len(self._buffer) - 3)
             data = self._buffer + data
             self._buffer = b""
+            self.partial = NOTHING
         size = len(data)
         while start < size:
             if not self._fed and data[start] in b"\r\n":  # one empty line before a request line is to be ignored
                 if data[start:] == b"\r":
                     self._buffer = b"\r"
+                    self.partial = HEAD
                     return
                 if self._blank or not data.startswith(b"\r\n", start):
                     raise ProtocolError("the request does not begin with a request line")
@@ -160,6 +166,7 @@ class Http1Codec(Http1Answers):
     def _partial_head(self, data: bytes) -> None:
         """Not all there yet: let llhttp see what is, so that nonsense is refused at once, and mind the limits."""
         self._buffer = data
+        self.partial = HEAD
         if self._odd:
             self._unknown_method(data)
             return
@@ -287,7 +294,9 @@ class Http1Codec(Http1Answers):
         self._stream = request.stream
         assert self._stream is not None
         if expect is not None and not data:
-            self._stream.wanted = self._send_continue
+            self._stream.wanted = self._send_continue  # until then there is nothing to wait for
+        else:
+            self.partial = BODY
         self._held = True
         if data:
             data = self._feed_body(data, found)
@@ -297,6 +306,7 @@ class Http1Codec(Http1Answers):
 
     def _send_continue(self) -> None:
         self.out.append(_CONTINUE)
+        self.partial = BODY
 
     def _release(self, found: list[Request | ProtocolError]) -> None:
         assert self._request is not None
@@ -307,6 +317,7 @@ class Http1Codec(Http1Answers):
         """Feed the arriving body; the bytes behind it, if it ended."""
         stream = self._stream
         assert stream is not None
+        self.partial = BODY
         if self._chunked is not None:
             for piece in self._chunked.feed(data):
                 stream.feed(piece)
@@ -323,6 +334,7 @@ class Http1Codec(Http1Answers):
         if done:
             stream.finish()
             self._stream = None
+            self.partial = NOTHING
             if not self._keep_alive:
                 self.ended = True
                 data = b""

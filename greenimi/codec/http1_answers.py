@@ -101,6 +101,12 @@ class Http1Answers(Codec):
         if not request.keep_alive or self._owed:  # what was promised and not sent cannot be made up for
             self.closing = True
 
+    def turn_away(self) -> None:
+        head = self._heads.start(503, "")
+        self.out.append(head + b"Content-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n")  # no body: it may answer a HEAD
+        self.ended = True
+        self.closing = True
+
     def fail(self, error: ProtocolError) -> None:
         body = error.text.encode() + b"\n"
         head = self._heads.start(error.status, "text/plain; charset=utf-8")

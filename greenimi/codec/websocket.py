@@ -12,7 +12,7 @@ from codecs import IncrementalDecoder, getincrementaldecoder
 from collections.abc import Callable
 from typing import Any
 
-from greenimi.codec.base import Codec
+from greenimi.codec.base import BODY, NOTHING, Codec
 from greenimi.errors import ProtocolError
 from greenimi.message import Message
 
@@ -149,6 +149,7 @@ class WebSocketCodec(Codec):
             found.append(ProtocolError("text that is not UTF-8", code=1007))
         if self._pings:
             self._send_pongs()
+        self.partial = BODY if self._rest or self._opcode else NOTHING
         return found
 
     def _read(self, data: bytes, found: list[Message | ProtocolError]) -> None:

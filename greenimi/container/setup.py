@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -44,6 +44,7 @@ class Setup:
         self.partials: dict[type, list[tuple[type, Where]]] = {}
         self._marks: list[Marked] = []
         self._unhandled: deque[Marked] = deque()
+        self._taken: set[tuple[type | None, int, int]] = set()  # of the marks, so that none counts twice
         self._handlers: dict[str, list[MarkHandler]] = {}
         self._directives: dict[str, tuple[Callable[..., Any], Where]] = {}
         self._places: list[Where] = []
@@ -62,18 +63,23 @@ class Setup:
 
     # -- collecting ------------------------------------------------------------------------------------------------
 
-    def include(self, what: ModuleType | str | Callable[[Setup], object]) -> None:
-        """Call the ``includeme(setup)`` of a module, or scan it where it has none.
+    def include(self, what: ModuleType | str | type | Callable[[Setup], object]) -> None:
+        """Call the ``includeme(setup)`` of a module, or scan it where it has none.  Of a marked class or function take the marks.
 
-        ``what``: a module, its dotted name, ``"package.module:function"``, or a function to call with the setup.  A second time
-        does nothing.
+        ``what``: a module, its dotted name, a marked class or function, a function to call with the setup, or ``"package.module:name"``
+        for one of these.  A second time does nothing.
         """
         found = self.resolve(what, "include") if isinstance(what, str) else what
         if any(found is known for known in self._included):
             return
         self._included.append(found)
         if not isinstance(found, ModuleType):
-            found(self)
+            if marks := list(scan.marks_on(getattr(found, "__name__", ""), found)):
+                self._take(marks)
+            elif isinstance(found, type):
+                raise StartError(f"{name_of(found)} carries no mark, so including it means nothing", hint="is it missing a decorator?")
+            else:
+                found(self)
         elif (function := getattr(found, "includeme", None)) is not None:
             function(self)
         else:
@@ -106,9 +112,16 @@ class Setup:
         for found in scan.modules(root, (ignore,) if isinstance(ignore, str) else ignore):
             if found.__name__ not in self._scanned:
                 self._scanned.add(found.__name__)
-                marks = list(scan.marks_in(found))
-                self._marks += marks
-                self._unhandled += marks
+                self._take(scan.marks_in(found))
+
+    def _take(self, marks: Iterable[Marked]) -> None:
+        """Collect them; what was included alone and scanned with its module as well counts once."""
+        for found in marks:
+            key = (found.owner, id(found.target), id(found.mark))
+            if key not in self._taken:
+                self._taken.add(key)
+                self._marks.append(found)
+                self._unhandled.append(found)
 
     def on_mark(self, kind: str, handler: MarkHandler | None = None) -> None:
         """Have ``handler(setup, owner, name, target, mark)`` called at commit for every mark of this kind.

@@ -17,7 +17,7 @@ from greenimi.dispatch.fields import FieldRouter
 from greenimi.dispatch.layers import resolve_layers
 from greenimi.dispatch.paths import PathRouter
 from greenimi.dispatch.route import Route
-from greenimi.errors import BadMessage, MethodNotAllowed, NotFound, Refusal
+from greenimi.errors import BadMessage, ConflictError, MethodNotAllowed, NotFound, Refusal
 from greenimi.interfaces import IPayload
 from greenimi.message import Message, Reply, Request, Response
 from greenimi.web.response import render
@@ -65,17 +65,33 @@ class HttpPipeline:
         self._debug = debug
         self._error_handlers = error_handlers
         self._missing = missing
-        for route in routes:
-            assert route.template is not None
-            self._router.add(route.template, route.method, builder.call(route))
         self._find = self._router.find
+        self._mounts: list[tuple[str, Proceed]] = []  # longest prefix first
+        self._beginnings: set[str | None] = set()  # the first segments of templates; None: a placeholder
         self._builder = builder
+        for route in routes:
+            self._add(route, route.method, builder.call(route))
         self._chain = compose(builder.layers(layers), self._route)
+
+    def _add(self, route: Route, method: str, call: Proceed) -> None:
+        assert route.template is not None
+        self._router.add(route.template, method, call)
+        self._beginnings.add(route.template.segments[0].literal)
 
     def add_upgrade(self, route: Route, shake: Proceed) -> None:
         """Serve WebSocket handshakes for the path of ``route`` by ``shake(request) -> Upgrade``, inside the global layers."""
-        assert route.template is not None
-        self._router.add(route.template, WEBSOCKET, shake)
+        self._add(route, WEBSOCKET, shake)
+
+    def mount(self, prefix: str, call: Proceed) -> None:
+        """Have ``call(request)`` answer what is at or below ``prefix`` and no route takes, inside the global layers.
+
+        ``prefix`` begins with a slash and does not end with one; ``""`` takes everything.  The longest one that fits wins.  Raises
+        ConflictError when there is one already.
+        """
+        if any(prefix == known for known, _ in self._mounts):
+            raise ConflictError(f"two applications are mounted at {prefix or '/'}")
+        self._mounts.append((prefix, call))
+        self._mounts.sort(key=lambda mounted: -len(mounted[0]))
 
     def handle(self, request: Request) -> Response:
         try:
@@ -84,13 +100,26 @@ class HttpPipeline:
             return self._failed(error, request)
 
     def _route(self, request: Request) -> Any:
+        if self._mounts and self._is_strange(request.path) and (mounted := self._mounted(request.path)) is not None:
+            return mounted(request)
         found = self._find(WEBSOCKET if request.upgrade else request.method, request.path)
         if found is None:
             found = self._other_method(request)
             if found is None:
-                return self._not_found(request)
+                mounted = self._mounted(request.path)
+                return self._not_found(request) if mounted is None else mounted(request)
         call, request.params = found
         return call(request)
+
+    def _is_strange(self, path: str) -> bool:
+        """No template begins like this, so the tree need not be asked, once for every method."""
+        return path[1:].partition("/")[0] not in self._beginnings and None not in self._beginnings
+
+    def _mounted(self, path: str) -> Proceed | None:
+        for prefix, call in self._mounts:
+            if path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("/", ""):
+                return call
+        return None
 
     def _other_method(self, request: Request) -> tuple[Proceed, Mapping[str, Any]] | None:
         """HEAD is answered by GET, OPTIONS by the list of methods, a request for another protocol as if it were none.

@@ -2,10 +2,11 @@
 
 In every process that serves, a Gunicorn worker for example: ``ConfigLoaded``, ``Scanned``, ``Committed``, ``AppRun``, ``AppInit``, then
 once ``ServersCreating``, for each server ``ServerCreating`` and ``ServerCreated``, then once ``ServersCreated``, for each server
-``ServerStarting``, then ``WorkerStarting``, ``WorkerStarted``, and at the end ``WorkerStopping``, ``WorkerStopped``.  Around a command of
-the command line: ``CommandStarting``, ``CommandFinished``.
+``ServerStarting``, then ``WorkerStarting``, ``WorkerStarted``, and at the end ``WorkerDraining``, ``WorkerStopping``, ``WorkerStopped``.
+Around a command of the command line: ``CommandStarting``, ``CommandFinished``.
 
-The first three are told together, after the commit, so that marked listeners hear them.
+The first three are told together, after the commit, so that marked listeners hear them.  ``HubBlocked`` may come at any time in between; it
+is no part of the order, and no ``Lifecycle``.
 """
 
 from __future__ import annotations
@@ -86,6 +87,14 @@ class WorkerStarted(Lifecycle):
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerDraining(Lifecycle):
+    """This worker was told to take no new work; long connections are said goodbye to over the next ``seconds``."""
+
+    restart: bool  # another worker takes over, so clients may come back at once
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerStopping(Lifecycle):
     """This worker was told to end; its doors are about to close."""
 
@@ -110,6 +119,15 @@ class CommandFinished(Lifecycle):
     status: int
 
 
+@dataclass(frozen=True, slots=True)
+class HubBlocked:
+    """For ``seconds`` nothing else could run in this worker; told when that was over."""
+
+    seconds: float
+    where: str  # file:line in function, the application's innermost
+    stack: str  # a line for each frame, innermost first, that of ``where`` marked with >
+
+
 ORDER: tuple[type[Lifecycle], ...] = (
     ConfigLoaded,
     Scanned,
@@ -123,6 +141,7 @@ ORDER: tuple[type[Lifecycle], ...] = (
     ServerStarting,
     WorkerStarting,
     WorkerStarted,
+    WorkerDraining,
     WorkerStopping,
     WorkerStopped,
     CommandStarting,

@@ -13,6 +13,7 @@ from greenimi.marks import Mark
 from greenimi.servers.configured import KINDS, configured_servers
 from greenimi.servers.doors import Doors, Plan
 from greenimi.servers.settings import ServerSettings, WorkerSettings
+from greenimi.servers.wsgi import mount
 
 if TYPE_CHECKING:
     from greenimi.container.setup import Setup
@@ -34,6 +35,10 @@ def includeme(setup: Setup) -> None:
     for name, found in settings.items():
         setup.note("settings", (f"servers.{name}", ServerSettings))
         setup.note("server", ServerFacts(name, found.kind, found.action_field))
+    setup.add_directive("mount", mount)
+    for name, found in settings.items():
+        for prefix, application in found.mount.items():
+            setup.mount(name, prefix, application)
     setup.on_mark("controller", add_controller)
     for kind in ("route", "on", "opened", "closed", "layers"):
         setup.on_mark(kind, _must_be_in_controller)
@@ -91,7 +96,8 @@ def _add_doors(setup: Setup, settings: dict[str, ServerSettings], workers: Worke
             raise StartError(f"the server {name} has {len(missing)} @on_missing handlers; it can use one")
         own = [route for route in routes if route.server == name]
         _check_websocket_paths(own)
-        plans.append(Plan(name, found, setup.server_container(name), own, errors, missing[0] if missing else None))
+        mounts = [mounted for mounted in setup.introspect("mount") if mounted.server == name]
+        plans.append(Plan(name, found, setup.server_container(name), own, errors, missing[0] if missing else None, mounts))
     doors = Doors(plans, workers, setup.container.get(Events), debug=bool(setup.config.get("app.debug", False)))
     setup.container.add(Doors, doors)
     setup.add_service(doors, "doors")

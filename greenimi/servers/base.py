@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-import _socket
 import logging
 import socket
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from gevent.server import StreamServer
-
 from greenimi.container.registry import Container
+from greenimi.servers.acceptor import Acceptor, Gate
+from greenimi.servers.deadlines import Silence
+from greenimi.servers.entrance import Entrance, entrance_for
+from greenimi.servers.farewell import Farewell
+from greenimi.servers.latency import Latency
 from greenimi.servers.runtime import Runtime
 from greenimi.servers.settings import ServerSettings
 from greenimi.servers.stream import StreamConnection
+from greenimi.servers.timed import TOO_MUCH, due
 
 if TYPE_CHECKING:
     from greenimi.codec.base import Codec
     from greenimi.servers.endpoint import Endpoint
+    from greenimi.servers.tls import TlsFacts
 
 log = logging.getLogger("greenimi.servers")
 
 
 class StreamHost:
-    """A server of stream connections: HTTP or TCP.  Subclasses say which codec and endpoint a new connection gets."""
+    """A server of stream connections: HTTP or TCP.  Subclasses say which codec and endpoint a new connection gets.
+
+    accepted_count  sockets accepted so far
+    refused         clients sent away: over a limit, or too much to do
+    latency         how long messages took to be handled, and how many there were
+    draining        nobody is let in any more; clients are asked to go when they are done
+    """
 
     def __init__(self, name: str, kind: str, settings: ServerSettings, container: Container, runtime: Runtime) -> None:
         self.name = name
@@ -33,18 +43,43 @@ class StreamHost:
         self.runtime = runtime
         self.connections: set[StreamConnection] = set()
         self.handlers = runtime.handlers
-        self.idle = settings.idle or inf
-        self.deadline = runtime.now + self.idle  # of a connection that is heard of now; moved on once a second
+        self.left: set[StreamConnection] = set()  # gone, but a handler is still at work for them
+        self.latency = Latency()
+        self.accepted_count = 0
+        self.refused = 0
+        self.draining = False
+        self.idle = Silence(settings.idle, runtime.now)
+        self.keep_alive = self.idle  # of a connection that has not switched to another protocol
+        self.first_byte = Silence(settings.first_byte or settings.idle, runtime.now)
+        self.head_time = settings.head_time
+        self.body_time = settings.body_time
+        self.write_time = settings.write_time
+        self.min_rate = settings.min_rate
+        self.handler_time = settings.handler_time or inf
         self.inbox_limit = settings.inbox
         self.outbox_limit = settings.outbox
         self.high_water = settings.high_water
-        self._acceptors: list[Acceptor] = []
+        self.entrance: Entrance | None = entrance_for(settings, self)
+        self.gate = Gate(name, settings, self._held)
+        self._farewell: Farewell | None = None
         self._probes: dict[StreamConnection, float] = {}  # pinged, and until when an answer is waited for
-        self._refused = 0  # connections over the limit, since the last second
 
     @property
     def node(self) -> str:
         return self.runtime.node
+
+    @property
+    def handled(self) -> int:
+        """Messages handled so far."""
+        return self.latency.count
+
+    @property
+    def deadline(self) -> float:
+        """Of the silence of a connection that is heard of now."""
+        return self.idle.until
+
+    def _held(self) -> int:
+        return len(self.connections) + (self.entrance.count if self.entrance is not None else 0)
 
     def new_codec(self) -> Codec:
         raise NotImplementedError
@@ -57,28 +92,45 @@ class StreamHost:
         """Accept connections on a bound, listening socket.  ``share``: other processes accept on it too, so take one at a time."""
         acceptor = Acceptor(listening, self)
         acceptor.max_accept = 1 if share else 100
-        self._acceptors.append(acceptor)
+        self.gate.add(acceptor)
 
     def start(self) -> None:
+        self._move_deadlines(self.runtime.now)
         self.runtime.each_second.append(self.sweep)
+        self.runtime.overtime.sources.append(self._working)
         self.runtime.unfinished.append(self.unfinished)
-        for acceptor in self._acceptors:
-            acceptor.start()
+        self.gate.open()
 
     def drain(self) -> None:
-        """Accept no more."""
-        for acceptor in self._acceptors:
-            acceptor.close()
-        self._acceptors.clear()
+        """Accept no more.  HTTP answers say ``Connection: close`` from now on, once nothing more of their client waits."""
+        self.draining = True
+        self.gate.close()
 
-    def stop(self) -> None:
-        """Say goodbye to every connection in its protocol's way (WebSocket 1001)."""
+    def farewell(self, code: int, seconds: float) -> None:
+        """Say goodbye to every connection in its protocol's way, spread over ``seconds``, the oldest first; all at once when that is 0.
+
+        Connections with something to do are left to it; they go when it is done.  Goes on until ``stop``.
+        """
+        if self._farewell is not None:
+            self._farewell.end()
+        oldest_first = sorted(self.connections, key=lambda connection: connection.number)
+        self._farewell = Farewell(oldest_first, lambda: self.connections, code, seconds)
+
+    def stop(self, code: int = 1001, reason: str = "the server stops") -> None:
+        """Say goodbye to every connection in its protocol's way, also to those with something to do."""
         self.drain()
+        if self._farewell is not None:
+            self._farewell.end()
+            self._farewell = None
+        if self.entrance is not None:
+            self.entrance.close()
+            self.entrance = None
         if self.sweep in self.runtime.each_second:
             self.runtime.each_second.remove(self.sweep)
+            self.runtime.overtime.sources.remove(self._working)
             self.runtime.unfinished.remove(self.unfinished)
         for connection in list(self.connections):
-            connection.close(1001, "the server stops")
+            connection.close(code, reason)
 
     def shut(self) -> None:
         """Close what is still open, answered or not."""
@@ -87,57 +139,69 @@ class StreamHost:
 
     # -- connections -----------------------------------------------------------------------------------------------
     def accepted(self, sock: Any, address: Any) -> None:
-        if len(self.connections) >= self.settings.connections:
-            self._refused += 1
+        """Take over a raw non-blocking socket that somebody connected to.  Called in the hub."""
+        self.accepted_count += 1
+        if self.entrance is None:
+            self.admit(sock, address)
+        else:
+            self.entrance.enter(sock, address)
+
+    def admit(self, sock: Any, address: Any, data: bytes = b"", tls: TlsFacts | None = None) -> None:
+        """Make a connection of a raw non-blocking socket, or what looks like one, which is through the entrance.
+
+        ``data`` was read behind its handshake; ``tls`` are the facts of that.  The place where ``tls.alpn`` would choose a codec.
+        """
+        endpoint = self.new_endpoint()
+        if endpoint.has_opened and self.handlers.overloaded:
+            self.refuse(TOO_MUCH)
             sock.close()
             return
-        self.connections.add(StreamConnection(self, sock, address, self.new_codec(), self.new_endpoint()))
+        if not self.gate.admits(address):
+            self.refuse(f"one address has {self.settings.per_address} connections, its limit")
+            sock.close()
+            return
+        connection = StreamConnection(self, sock, address, self.new_codec(), endpoint, tls)
+        self.connections.add(connection)
+        if data:
+            connection.feed(data)
+
+    def refuse(self, reason: str) -> None:
+        """Count somebody who is sent away; the log tells it once a second."""
+        self.refused += 1
+        self.gate.refused(reason)
 
     def forget(self, connection: StreamConnection) -> None:
         self.connections.discard(connection)
+        if connection.handler is not None:
+            self.left.add(connection)
         self._probes.pop(connection, None)
+        self.gate.forget(connection.address)
+
+    def _working(self) -> list[StreamConnection]:
+        return [connection for connection in self.connections if connection.handler is not None] + list(self.left)
 
     def unfinished(self) -> bool:
         return any(connection.unfinished for connection in self.connections)
 
+    def _move_deadlines(self, now: float) -> None:
+        for silence in (self.idle, self.keep_alive, self.first_byte):
+            silence.move(now)
+
     def sweep(self, now: float) -> None:
-        """Ping what has been silent past its deadline, and close it when there is no answer, or when it cannot be pinged."""
-        self.deadline = now + self.idle
-        if self._refused:
-            log.warning("server %s: %d connections were refused, %d is the limit", self.name, self._refused, self.settings.connections)
-            self._refused = 0
-        late = [connection for connection in self.connections if connection.deadline < now]
-        for connection in late:
-            unanswered = self._probes.pop(connection, None) == connection.deadline
-            if not unanswered and connection.probe():
-                self._probes[connection] = connection.deadline
-            else:
-                connection.expire()
+        """Cut what takes too long.  Ping what was silent past its deadline, and close it when there is no answer, or no way to ping."""
+        self._move_deadlines(now)
+        self.gate.each_second()
+        for connection in due(self.connections, now):
+            try:
+                if connection.look(now):
+                    self._silent(connection)
+            except Exception:
+                log.exception("%r cannot be served any more", connection)
+                connection.shut()
 
-
-class Acceptor(StreamServer):
-    """gevent's accept loop (back-off, start, stop), which hands each raw non-blocking socket to its server and spawns nothing."""
-
-    def __init__(self, listening: socket.socket, host: StreamHost) -> None:
-        self._host = host
-        super().__init__(listening, spawn=None)
-
-    def do_read(self) -> tuple[Any, Any] | None:
-        listening = self.socket
-        try:
-            fd, address = listening._accept()
-        except BlockingIOError:
-            return None
-        sock = _socket.socket(listening.family, listening.type, listening.proto, fileno=fd)
-        sock.setblocking(False)
-        return sock, address
-
-    def do_handle(self, sock: Any, address: Any) -> None:
-        self._host.accepted(sock, address)
-
-    def do_close(self, sock: Any, *args: Any) -> None:
-        sock.close()
-
-    def handle(self, sock: Any, address: Any) -> None:
-        """Never called: ``do_handle`` takes the socket over."""
-        raise NotImplementedError
+    def _silent(self, connection: StreamConnection) -> None:
+        unanswered = self._probes.pop(connection, None) == connection.deadline
+        if not unanswered and connection.probe():
+            self._probes[connection] = connection.deadline
+        else:
+            connection.expire()

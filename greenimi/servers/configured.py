@@ -12,6 +12,7 @@ from greenimi.errors import ConfigError
 from greenimi.interfaces import IConfig
 from greenimi.servers.settings import ServerSettings
 from greenimi.servers.sockets import Address
+from greenimi.servers.tls import check_entrance
 
 KINDS = ("http", "tcp", "udp")
 
@@ -33,12 +34,21 @@ def _check(config: IConfig, path: str, settings: ServerSettings) -> None:
             raise ConfigError(f"{f'{place}: ' if place else ''}{path}.{key}: {error.text}", hint=error.hint) from None
 
     check("kind", lambda: _known_kind(settings.kind))
+    _check_entrance(config, path, settings)
     check("bind", lambda: _usable(Address.parse(settings.bind), settings.kind))
     check("outbox", lambda: _larger(settings.outbox, settings.high_water))
     if ":" not in settings.payload:  # a class of the application is imported when it is built
         check("payload", lambda: payload_from(settings.payload))
     if settings.kind == "tcp" and ":" not in settings.framing:
         check("framing", lambda: framing_from(framing_table(settings)))
+
+
+def _check_entrance(config: IConfig, path: str, settings: ServerSettings) -> None:
+    try:
+        check_entrance(settings)
+    except ConfigError as error:  # its text begins with the key
+        place = config.place(f"{path}.{error.text.partition(':')[0]}")
+        raise ConfigError(f"{f'{place}: ' if place else ''}{path}.{error.text}", hint=error.hint) from None
 
 
 def _known_kind(kind: str) -> None:

@@ -59,6 +59,14 @@ class DatagramReader(DatagramServer):
                 return
             handlers.start(handle, item)
 
+    def go_on(self) -> None:
+        """Read, for the first time or again."""
+        self._drained = False
+        if not self.started:
+            self.start()
+        elif not self._handlers.full:  # otherwise a greenlet that becomes free will start it
+            self.start_accepting()
+
     def drain(self) -> None:
         """Read no more.  The socket stays open for answers."""
         self._drained = True

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import gevent
 
 from greenimi.codec.payload import payload_from
 from greenimi.container.registry import Container
@@ -14,7 +17,8 @@ from greenimi.container.service import Tier
 from greenimi.dispatch.pipeline import Handlers, HttpPipeline, MessagePipeline, RouteBuilder
 from greenimi.dispatch.route import Route
 from greenimi.event import Events
-from greenimi.event.lifecycle import ServerCreated, ServerCreating, ServersCreated, ServersCreating, ServerStarting
+from greenimi.event.lifecycle import HubBlocked, ServerCreated, ServerCreating, ServersCreated, ServersCreating, ServerStarting
+from greenimi.servers.guard import Blocked, Guard
 from greenimi.servers.http import HttpServer
 from greenimi.servers.messages import MessageEndpoint
 from greenimi.servers.runtime import Runtime
@@ -22,6 +26,7 @@ from greenimi.servers.settings import ServerSettings, WorkerSettings
 from greenimi.servers.tcp import TcpServer
 from greenimi.servers.udp import UdpServer
 from greenimi.servers.websocket import WebSocketDoor
+from greenimi.servers.wsgi import Mount, load_guest
 
 log = logging.getLogger("greenimi.servers")
 
@@ -39,6 +44,7 @@ class Plan:
     routes: Sequence[Route]
     error_handlers: Handlers
     missing: Any
+    mounts: Sequence[Mount] = ()
 
 
 class Doors:
@@ -48,21 +54,35 @@ class Doors:
 
     def __init__(self, plans: Sequence[Plan], settings: WorkerSettings, events: Events, *, debug: bool) -> None:
         self._plans = plans
+        self.settings = settings
         self._events = events
         self._debug = debug
         self._sockets: Sockets = {}
         self._share = False
+        self.before_opening: Callable[[], object] = lambda: None  # may raise StartError
         self.last_words = min(1.0, settings.graceful_timeout * 0.2)  # seconds that `stop` may take
-        self.runtime = Runtime(settings.handlers)
+        self.runtime = Runtime(settings.handlers, settings.queue)
+        self.guard = Guard(settings.blocked, settings.timeout / 2, self._tell_blocked)
+        self.runtime.each_second.append(self.guard.tick)
         self.servers: dict[str, Server] = {}
+        self._farewell = 0.0  # when the last goodbye is said
+        self._code = 1001
+
+    def _tell_blocked(self, report: Blocked) -> None:
+        self._events.emit(HubBlocked(report.seconds, report.where, report.stack))
 
     def listen(self, sockets: Sockets, *, share: bool = False) -> None:
-        """Serve on these sockets, by server name.  ``share``: other processes accept on them too."""
+        """Serve on these sockets, by server name.  ``share``: other processes have them too, so UDP waits for :meth:`read`."""
         self.build()
         self._sockets = sockets
         self._share = share
         for name in self.servers:
             self._events.emit(ServerStarting(name))
+
+    @property
+    def names(self) -> list[str]:
+        """Of the configured servers, also before they are built."""
+        return [plan.name for plan in self._plans]
 
     def build(self) -> None:
         """Make controllers and pipelines.  Done by ``start``; on its own it finds mistakes without opening a door."""
@@ -79,24 +99,55 @@ class Doors:
     def start(self) -> None:
         self.build()
         self.runtime.start()
+        self.before_opening()
+        self.guard.start()
         for name, server in self.servers.items():
             for sock in self._sockets.get(name, ()):
                 server.attach(sock, share=self._share)
             server.start()
 
+    def read(self, slots: Collection[int]) -> None:
+        """Read these slots of every UDP server from now on, and no others."""
+        for server in self.servers.values():
+            if isinstance(server, UdpServer):
+                server.read(slots)
+
     def drain(self) -> None:
         for server in self.servers.values():
             server.drain()
 
+    def farewell(self, code: int, seconds: float) -> None:
+        """Say goodbye to the clients of all stream servers, spread over ``seconds``; those at work are left to it."""
+        self._code = code
+        self._farewell = time.monotonic() + seconds
+        for server in self.servers.values():
+            if not isinstance(server, UdpServer):
+                server.farewell(code, seconds)
+
+    def finish(self, seconds: float, meanwhile: Callable[[], object] = lambda: None) -> bool:
+        """Wait until the goodbyes are said and no message is being handled, at most ``seconds``; False when that is not so even then."""
+        until = time.monotonic() + seconds
+        while self._connected() and time.monotonic() < min(until, self._farewell):
+            meanwhile()
+            gevent.sleep(0.05)
+        return self.runtime.finish(max(0.0, until - time.monotonic()), meanwhile)
+
+    def _connected(self) -> bool:
+        return any(server.connections for server in self.servers.values() if not isinstance(server, UdpServer))
+
     def stop(self) -> None:
         for server in self.servers.values():
-            server.stop()
+            if isinstance(server, UdpServer):
+                server.stop()
+            else:
+                server.stop(self._code)
         self.runtime.flush_now()
         for server in self.servers.values():
             server.shut()
         if not self.runtime.finish(self.last_words / 2):  # `closed` handlers, and what is stuck
             self.runtime.handlers.kill()
             self.runtime.finish(self.last_words / 2)
+        self.guard.stop()
         self.runtime.stop()
 
     # -- building --------------------------------------------------------------------------------------------------
@@ -143,4 +194,7 @@ class Doors:
             messages = self._messages(plan, builder, routes, options["payload"] or settings.payload, settings.message_layers)
             endpoint = MessageEndpoint(plan.container, messages)
             pipeline.add_upgrade(routes[0], WebSocketDoor(endpoint, settings, options["subprotocols"]))
+        for found in plan.mounts:
+            guest = load_guest(found.application, found.prefix, settings)
+            pipeline.mount(guest.prefix, guest)
         return HttpServer(plan.name, settings, plan.container, self.runtime, pipeline)

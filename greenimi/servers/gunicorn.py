@@ -1,14 +1,13 @@
-"""Under Gunicorn: its arbiter supervises, our worker serves.
+"""Under Gunicorn: its arbiter (see ``arbiter``) supervises, our worker serves.
 
-HTTP addresses are Gunicorn's own ``bind``; TCP and UDP sockets are opened once in the master and inherited by the workers, so that a
-restarted worker loses nothing that waits in the kernel.  What application is served is said by a subclass (see ``greenimi.deploy``).
+All sockets are opened in the master and inherited, so that a restarted worker loses nothing that waits in the kernel.  What application
+is served is said by a subclass (see ``greenimi.deploy``).
 """
 
 from __future__ import annotations
 
 import gc
 import os
-import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,19 +18,17 @@ from gevent import socket as gsocket
 from gevent.event import Event
 from gunicorn.workers.ggevent import GeventWorker
 
+from greenimi import green
 from greenimi.errors import StartError
+from greenimi.servers.berth import Berth
 from greenimi.servers.doors import Doors, Sockets
-from greenimi.servers.settings import ServerSettings
-from greenimi.servers.sockets import Address, open_sockets
-
-_FDS = "GREENIMI_FDS"
-"""Environment variable by which a re-executed master (USR2) finds the sockets of the one before: ``name=fd,name=fd``."""
+from greenimi.servers.limits import WorkerLimits
 
 _BOOT_ERROR = 3
 """Exit status that tells the arbiter that starting again is of no use."""
 
-_inherited: dict[str, list[socket.socket]] = {}
-"""TCP and UDP sockets by server name: opened in the master, there in every worker by fork."""
+_RESERVE = 1.0
+"""Seconds of ``graceful_timeout`` that are left for the end, so that exit handlers still run; less when it is short."""
 
 
 class Application(Protocol):
@@ -42,7 +39,7 @@ class Application(Protocol):
 
     def start(self, sockets: Sockets, *, share: bool) -> object: ...
 
-    def drain(self) -> None: ...
+    def drain(self, *, restart: bool, window: float) -> None: ...
 
     def stop(self) -> None: ...
 
@@ -50,40 +47,47 @@ class Application(Protocol):
 class GreenWorker(GeventWorker):
     """Gunicorn's gevent worker with our doors in the place of its request loop."""
 
-    @classmethod
-    def server_settings(cls) -> Mapping[str, ServerSettings]:
-        """The configured servers, read in the master.  Raises StartError."""
-        raise NotImplementedError
+    berth: Berth
+    """Set by the arbiter on the class before Gunicorn makes a worker, which keeps it as its own."""
 
-    def application(self) -> Application:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.berth = type(self).berth
+
+    def application(self, berth: Berth) -> Application:
         """The application, built in the worker.  Raises StartError."""
         raise NotImplementedError
 
     # -- in the master -----------------------------------------------------------------------------------------------
     @classmethod
-    def check_config(cls, cfg: Any, log: Any) -> None:
-        """Once, before the first fork: open the addresses that Gunicorn does not know."""
-        try:
-            settings = cls.server_settings()
-            adopted = {name: sockets for name, sockets in _adopt().items() if _keep(settings.get(name), sockets)}
-            _inherited.update(adopted)
-            _inherited.update(open_sockets({name: found for name, found in settings.items() if name not in adopted}, ("tcp", "udp")))
-        except StartError as error:
-            log.error("%s", error)
+    def check_config(cls, _cfg: Any, log: Any) -> None:
+        """Once, before the first fork."""
+        if not cls.supervised:
+            log.error("the hook on_starting was replaced: call greenimi.deploy.on_starting(arbiter) in yours")
             sys.exit(1)
-        text = ",".join(f"{name}={sock.fileno()}" for name, sockets in _inherited.items() for sock in sockets)
-        os.environ[_FDS] = cfg.env_orig[_FDS] = text
-        for name, sockets in _inherited.items():
-            for sock in sockets:
-                log.info("Server %s at: %s", name, Address.of(sock))
+
+    supervised = False
+    """Our arbiter took over."""
 
     # -- in a worker -------------------------------------------------------------------------------------------------
+    def init_process(self) -> None:
+        self.berth.settle()
+        super().init_process()
+
+    def patch(self) -> None:
+        """Gunicorn would make its own sockets of our listeners here."""
+        green.patch()
+
     def load_wsgi(self) -> None:
         """Build the application in the place of a WSGI callable.  A mistake in it is one message, not a traceback."""
         self._stop = Event()
         self._quick = False
+        self._restart = False
         with self._telling_why():
-            self._application = self.application()
+            self._application = self.application(self.berth)
+            green.require_patched()
+        for module, instead in green.blocking_drivers():
+            self.log.warning("%s lets nobody else run while it waits: %s", module, instead)
 
     @contextmanager
     def _telling_why(self) -> Iterator[None]:
@@ -91,32 +95,82 @@ class GreenWorker(GeventWorker):
             yield
         except StartError as error:
             self.log.error("the application cannot start: %s", error)
+            self.berth.worker.say(failed=str(error)[:4000])
             sys.exit(_BOOT_ERROR)
 
     def run(self) -> None:
         application = self._application
         with self._telling_why():
-            application.start(self._sockets(), share=self.cfg.workers > 1)
+            application.start(self._sockets(application.doors.names), share=True)
+        doors = application.doors
+        doors.runtime.retire = self._retire
+        doors.runtime.each_second.append(WorkerLimits(doors.settings, doors, self._retire).look)
         _calm_collector()
+        self._orders = get_hub().loop.io(self.berth.worker.fileno(), 1)
+        self._orders.start(self._listen)
+        self.berth.worker.say(ready=True)
         while self.alive:
             self.notify()
             self._stop.wait(1.0)
-        application.drain()
-        patience = self.cfg.graceful_timeout  # of the arbiter; some of it is left for the end, so that the exit handlers still run
+        self._leave(application)
+        self._orders.stop()
+        self._orders.close()
+
+    def _retire(self, why: str) -> None:
+        """Ask for a successor."""
+        self.berth.worker.say(retire=why)
+
+    def _leave(self, application: Application) -> None:
+        """Finish the work at hand and go, within ``graceful_timeout``, the exit handlers included."""
+        self.berth.worker.say(leaving=True, reads=[])
+        patience = self.cfg.graceful_timeout
+        reserve = application.doors.last_words + min(_RESERVE, patience * 0.2)
+        window = min(application.doors.settings.drain_window, (patience - reserve) / 2)
+        application.drain(restart=self._restart, window=0.0 if self._quick else window)
         if not self._quick:
-            application.doors.runtime.finish(patience - application.doors.last_words - min(1.0, patience * 0.2), self.notify)
+            application.doors.finish(patience - reserve, self.notify)
         application.stop()
 
-    def _sockets(self) -> dict[str, list[Any]]:
-        """Every server's sockets: Gunicorn's listeners by their addresses, the rest was inherited."""
-        http = {name: found.bind for name, found in self.server_settings().items() if found.kind == "http"}
-        sockets: dict[str, list[Any]] = {name: [sock] for name, sock in _by_address(http, self.sockets).items()}
-        for name, found in _inherited.items():
-            sockets[name] = [gsocket.socket(sock.family, sock.type, fileno=sock.detach()) for sock in found]
-        for listening in sockets.values():
-            for sock in listening:
-                sock.setblocking(False)
+    def _sockets(self, names: Sequence[str]) -> dict[str, list[Any]]:
+        """Every server's sockets, as gevent knows them.  StartError when the master opened none for one of ``names``."""
+        sockets: dict[str, list[Any]] = {}
+        for name in names:
+            if all(listener.server != name for listener in self.berth.listeners):
+                raise StartError(f"the server {name} has no socket", hint="conf changed while the application was starting: start again")
+        for listener in self.berth.listeners:
+            sock = listener.sock
+            opened = gsocket.socket(sock.family, sock.type, fileno=sock.detach())
+            opened.setblocking(False)
+            sockets.setdefault(listener.server, []).append(opened)
         return sockets
+
+    # -- orders of the master ----------------------------------------------------------------------------------------
+    def _listen(self) -> None:
+        """In the hub."""
+        words = self.berth.worker.heard()
+        if words is None:  # the master is gone
+            self._orders.stop()
+            self._go()
+        for word in words or ():
+            self._obey(word)
+
+    def _obey(self, word: Mapping[str, Any]) -> None:
+        if "read" in word and self.alive:
+            self._application.doors.read(word["read"])
+            self.berth.worker.say(reads=word["read"])
+        if "leave" in word:
+            self._restart = word["leave"] == "restart"
+            self._go()
+
+    def _go(self) -> None:
+        self.alive = False
+        self._stop.set()
+
+    def notify(self) -> None:
+        """Tell the arbiter that this worker is alive; leave in order when there is no arbiter any more."""
+        self.tmp.notify()
+        if self.ppid != os.getppid():
+            self.alive = False
 
     def handle_quit(self, sig: int, frame: Any) -> None:
         """SIGINT, SIGQUIT: stop without waiting for the messages at hand."""
@@ -133,43 +187,3 @@ def _calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
-
-
-def _by_address(http: Mapping[str, str], listening: Sequence[Any]) -> dict[str, Any]:
-    """Which listener of Gunicorn is whose.  One server and one listener that are left over belong together (``gunicorn -b``, port 0)."""
-    free = {str(Address.of(sock)): sock for sock in listening}
-    found = {}
-    for name, bind in http.items():
-        sock = free.pop(str(Address.parse(bind).resolved()), None)
-        if sock is not None:
-            found[name] = sock
-    left = [name for name in http if name not in found]
-    if len(left) == 1 and len(free) == 1:
-        found[left[0]] = free.popitem()[1]
-    elif left:
-        raise StartError(
-            f"servers.{left[0]}.bind ({http[left[0]]}) is not among the addresses that are open: {', '.join(free) or 'none is left'}",
-            hint="addresses that change need a new start",
-        )
-    return found
-
-
-def _keep(settings: ServerSettings | None, sockets: list[socket.socket]) -> bool:
-    """Whether conf still has the server of these sockets; if not they are closed."""
-    if settings is not None and settings.kind in ("tcp", "udp"):
-        return True
-    for sock in sockets:
-        sock.close()
-    return False
-
-
-def _adopt() -> dict[str, list[socket.socket]]:
-    """The sockets of the master that re-executed us, when there is one."""
-    text = os.environ.get(_FDS, "")
-    if not text or not os.environ.get("GUNICORN_PID"):
-        return {}
-    adopted: dict[str, list[socket.socket]] = {}
-    for item in text.split(","):
-        name, _, fd = item.rpartition("=")
-        adopted.setdefault(name, []).append(socket.socket(fileno=int(fd)))
-    return adopted

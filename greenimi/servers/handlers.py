@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from sys import getrefcount
 from typing import Any
 
 from gevent import get_hub, getcurrent
 from greenlet import GreenletExit, greenlet
+
+from greenimi.errors import HandlerTimeout, Overloaded
 
 log = logging.getLogger("greenimi.servers")
 
@@ -22,17 +26,42 @@ class HandlerPool:
     """Runs ``job(argument)`` in pooled greenlets, in the order they were started, at most ``limit`` at a time.
 
     Jobs start at the end of the turn of the loop in which they came: one switch takes a greenlet through all of them, until one of them
-    waits; another greenlet goes on with the rest then.  A job that raises is logged and its greenlet retired, so that nothing half-done (a
-    pending timeout, a late kill) can hit the next job.
+    waits; another greenlet goes on with the rest then.
+
+    No job sees or feels another one that had its greenlet before.  A greenlet takes another job only when it is as good as new: nothing
+    refers to it from outside (a pending timeout would, or whoever means to kill the job later), and nothing hangs on it (a value in a
+    ``threading.local``, for example).  If it is not, it is retired.  So a job's greenlet must not be kept beyond the job without need.
+
+    ``queue`` is how many jobs may wait for a free greenlet before the pool calls itself ``overloaded``; it takes them nevertheless.
     """
 
-    __slots__ = ("_dispatching", "_greenlets", "_idle", "_keep", "_waiting", "_when_free", "limit")
+    __slots__ = (
+        "_apart",
+        "_dispatching",
+        "_grave",
+        "_greenlets",
+        "_idle",
+        "_keep",
+        "_long_lived",
+        "_running",
+        "_waiting",
+        "_when_free",
+        "limit",
+        "overloaded",
+        "queue",
+    )
 
-    def __init__(self, limit: int = 1000, keep: int = 128) -> None:
+    def __init__(self, limit: int = 1000, keep: int = 128, queue: int = 2000, long_lived: int = 10_000) -> None:
         self.limit = limit
-        self._greenlets: set[greenlet] = set()
+        self.queue = max(1, queue)
+        self.overloaded = False  # an attribute, because servers read it for every message
         self._keep = keep
+        self._long_lived = long_lived
+        self._greenlets: set[greenlet] = set()
         self._idle: list[greenlet] = []
+        self._apart: set[greenlet] = set()
+        self._running: greenlet | None = None  # what the dispatcher switched to, as long as it has not waited for anything
+        self._grave: greenlet | None = None
         self._waiting: deque[tuple[Job, Any]] = deque()
         self._dispatching = False  # a callback that starts what waits is on its way
         self._when_free: list[Callable[[], object]] = []
@@ -40,11 +69,17 @@ class HandlerPool:
     @property
     def size(self) -> int:
         """How many greenlets there are, busy and idle."""
-        return len(self._greenlets)
+        return len(self._greenlets) + len(self._apart)
 
     @property
     def busy(self) -> int:
+        """Jobs under way."""
         return self.size - len(self._idle)
+
+    @property
+    def long_lived(self) -> int:
+        """Those among them that stand apart."""
+        return len(self._apart)
 
     @property
     def waiting(self) -> int:
@@ -60,11 +95,7 @@ class HandlerPool:
         if call not in self._when_free:
             self._when_free.append(call)
 
-    def _free(self) -> None:
-        calls, self._when_free = self._when_free, []
-        for call in calls:
-            get_hub().loop.run_callback(call)
-
+    # -- starting --------------------------------------------------------------------------------------------------
     def start(self, job: Job, argument: Any) -> None:
         """Have ``job(argument)`` run at the end of this turn, or when a greenlet is free for it.  Never blocks."""
         self._waiting.append((job, argument))
@@ -76,21 +107,34 @@ class HandlerPool:
         get_hub().loop.run_callback(self._dispatch)
 
     def _dispatch(self) -> None:
-        """In the hub: give what waits to greenlets, a fresh one whenever the last began to wait for something."""
+        """In the hub: give what waits to greenlets, another one whenever the last began to wait for something."""
         self._dispatching = False
         idle = self._idle
         while self._waiting:
             if idle:
-                idle.pop().switch()
+                worker = idle.pop()
             elif len(self._greenlets) < self.limit:
-                fresh = greenlet(self._loop, get_hub())
-                self._greenlets.add(fresh)
-                fresh.switch()
-            else:
-                return  # whoever is done first goes on with them
+                worker = self._fresh()
+            else:  # whoever is done first has this called again
+                break
+            self._running = worker
+            worker.switch()
+            self._running = worker = None
+        self.overloaded = len(self._waiting) >= self.queue
 
+    def _fresh(self) -> greenlet:
+        if self._grave is None:
+            self._grave = greenlet(_bury, get_hub())
+            self._grave.switch()
+        fresh = greenlet(self._loop, self._grave)
+        self._greenlets.add(fresh)
+        return fresh
+
+    # -- in a greenlet ---------------------------------------------------------------------------------------------
     def _loop(self) -> None:
         me = getcurrent()
+        attributes = me.__dict__  # also of every patched threading.local that has a value here
+        references = getrefcount(me)
         idle = self._idle
         waiting = self._waiting
         wait = get_hub().switch
@@ -101,35 +145,98 @@ class HandlerPool:
                     job, argument = waiting.popleft()
                     job(argument)
                     job = argument = None  # an idle greenlet keeps nothing alive
+                    if self._running is not me:
+                        break  # it waited: what woke it up may refer to it until it is parked, so look at the references then
+                    if attributes or getrefcount(me) != references:
+                        return
                 if len(idle) >= self._keep:
                     return
                 idle.append(me)
-                if self._when_free:
-                    self._free()
+                self._tell_free()
                 wait()
-        except GreenletExit:
-            pass
+                if attributes or getrefcount(me) != references:
+                    return
+        except (GreenletExit, HandlerTimeout):
+            pass  # whoever stopped the job knows why
         except BaseException:  # nothing may reach the hub
             log.exception("a job failed outside its own error handling")
         finally:
             self._greenlets.discard(me)
+            self._apart.discard(me)
             if me in idle:
                 idle.remove(me)
-            if waiting and not self._dispatching:
-                self._dispatch_later()
-            if self._when_free:
-                self._free()
+            self._tell_free()
+
+    def _tell_free(self) -> None:
+        """A greenlet is free, or there is room for another."""
+        if self._waiting and not self._dispatching and self._running is None:
+            self._dispatch_later()
+        if self._when_free:
+            calls, self._when_free = self._when_free, []
+            for call in calls:
+                get_hub().loop.run_callback(call)
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """In the block the job does not count against ``limit``: it will live long and mostly wait, as an event stream does.
+
+        Raises Overloaded when ``long_lived`` of them stand apart already.  Outside of a job, or in a block within a block, nothing happens.
+        """
+        me = getcurrent()
+        if me not in self._greenlets:
+            yield
+            return
+        if len(self._apart) >= self._long_lived:
+            raise Overloaded(f"{self._long_lived} long-lived handlers are under way already")
+        self._greenlets.remove(me)
+        self._apart.add(me)
+        self._tell_free()
+        try:
+            yield
+        finally:
+            self._apart.discard(me)
+            self._greenlets.add(me)
+
+    def stands_apart(self, busy: greenlet) -> bool:
+        """Whether its job is in such a block."""
+        return busy in self._apart
+
+    # -- stopping --------------------------------------------------------------------------------------------------
+    def interrupt(self, busy: greenlet, error: BaseException, still: Callable[[], bool]) -> None:
+        """Throw ``error`` at the greenlet of a job in the next turn of the loop, if ``still()`` says then that the job is under way.
+
+        It arrives where the job waits for something; a job that waits for nothing cannot be stopped.  To be called in this thread.
+        """
+        get_hub().loop.run_callback(self._throw, busy, error, still)
+
+    def _throw(self, busy: greenlet, error: BaseException, still: Callable[[], bool]) -> None:
+        if (busy in self._greenlets or self.stands_apart(busy)) and busy not in self._idle and still():
+            busy.throw(error)
 
     def kill(self) -> None:
         """End the jobs at hand at their next switch, and forget those that wait."""
         self._waiting.clear()
+        self.overloaded = False
         loop = get_hub().loop
-        for busy in self._greenlets.difference(self._idle):
+        for busy in (self._greenlets | self._apart).difference(self._idle):
             loop.run_callback(busy.throw, GreenletExit)
 
     def close(self) -> None:
-        """End the idle greenlets, at the end of this turn of the loop."""
+        """End the idle greenlets, at the end of this turn of the loop.  Those that are busy end with their jobs."""
         loop = get_hub().loop
         for parked in self._idle:
             loop.run_callback(parked.throw, GreenletExit)
         self._idle.clear()
+        self._grave = None  # ends with the last greenlet that has it for a parent
+
+
+def _bury() -> None:
+    """The parent of the pool's greenlets.  What is thrown at one that has ended comes here, where it would break the hub otherwise."""
+    wait = get_hub().switch
+    while True:
+        try:
+            wait()
+        except GreenletExit:
+            return
+        except BaseException as error:
+            log.warning("came after the handler it was meant for had ended: %r", error)

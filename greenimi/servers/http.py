@@ -14,9 +14,10 @@ from greenimi.container.context import Scope, enter
 from greenimi.container.registry import Container
 from greenimi.dispatch.failure import report
 from greenimi.dispatch.pipeline import HttpPipeline
-from greenimi.errors import ConnectionClosed, ProtocolError
+from greenimi.errors import ConnectionClosed, HandlerTimeout, ProtocolError
 from greenimi.message import Request, Response, Upgrade
 from greenimi.servers.base import StreamHost
+from greenimi.servers.deadlines import Silence
 from greenimi.servers.runtime import Runtime
 from greenimi.servers.settings import ServerSettings
 from greenimi.servers.stream import StreamConnection
@@ -25,6 +26,7 @@ log = logging.getLogger("greenimi.servers")
 
 _FAILED = Response(b"the server failed\n", 500)
 _STOPPED = Response(b"the request was stopped\n", 503)
+_TOO_LATE = Response(b"the handler took too long\n", 503)
 
 
 class HttpServer(StreamHost):
@@ -33,6 +35,7 @@ class HttpServer(StreamHost):
     def __init__(self, name: str, settings: ServerSettings, container: Container, runtime: Runtime, pipeline: HttpPipeline) -> None:
         super().__init__(name, "http", settings, container, runtime)
         self.pipeline = pipeline
+        self.keep_alive = Silence(settings.keep_alive, runtime.now)
         self._endpoint = HttpEndpoint(self)
         self._limits = Http1Limits(
             line=settings.max_line,
@@ -67,7 +70,10 @@ class HttpEndpoint:
         message.connection = connection
         if message.stream is not None:
             message.stream.pull = connection.wait_for_data
-        Context().run(enter, Scope(self._container, connection, message), self._serve, message)
+        try:
+            Context().run(enter, Scope(self._container, connection, message), self._serve, message)
+        except HandlerTimeout as error:  # while it cleaned up: the answer stands
+            report(error, message)
 
     def _serve(self, request: Request) -> None:
         codec: Http1Codec = request.connection.codec  # type: ignore[attr-defined]
@@ -79,15 +85,20 @@ class HttpEndpoint:
         except Exception as error:  # a response that cannot be sent as it is
             report(error, request)
             codec.respond(request, _FAILED)
-        except BaseException:  # the handler was stopped from outside
+        except BaseException as error:  # the handler was stopped from outside
+            late = isinstance(error, HandlerTimeout)
             if request.connection.is_open:
                 request.keep_alive = False
-                codec.respond(request, _STOPPED)
-            raise
+                codec.respond(request, _TOO_LATE if late else _STOPPED)
+            if not late:
+                raise
+            report(error, request)
 
     def _answer(self, request: Request, response: Response, codec: Http1Codec) -> None:
         stream = request.stream
         if stream is not None and not stream.finished:  # what nobody read cannot be told from the next request
+            request.keep_alive = False
+        if self._server.draining and not request.connection.waiting:  # type: ignore[attr-defined]  # it is ours
             request.keep_alive = False
         body = response.body
         if type(body) is not bytes and type(body) is not str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from contextvars import Context
+from functools import partial
 from typing import Any
 
 from greenimi.container.context import Scope, enter
 from greenimi.container.registry import Container
 from greenimi.dispatch.failure import describe, report
 from greenimi.dispatch.pipeline import MessagePipeline
-from greenimi.errors import ProtocolError
+from greenimi.errors import HandlerTimeout, Overloaded, ProtocolError
 from greenimi.message import Message, Reply
 from greenimi.servers.stream import StreamConnection
 
@@ -40,7 +41,10 @@ class MessageEndpoint:
             return
         message.connection = connection
         message.params = connection.params
-        raw = Context().run(enter, Scope(self._container, connection, message), self.pipeline.handle, message)
+        try:
+            raw = Context().run(enter, Scope(self._container, connection, message), self.pipeline.handle, message)
+        except HandlerTimeout as error:
+            raw = Context().run(enter, Scope(self._container, connection, message), partial(too_late, self.pipeline, error), message)
         if raw is not None:
             try:
                 if type(raw) is bytes:
@@ -65,17 +69,28 @@ class MessageEndpoint:
             report(error, connection)
             problem = describe(error, debug=False)
             connection.refuse(problem.close_code, problem.text)
-        except BaseException:  # stopped from outside: whatever it was to check was not checked
+        except BaseException as error:  # stopped from outside: whatever it was to check was not checked
             connection.refuse(1011, "")
-            raise
+            if not isinstance(error, HandlerTimeout):
+                raise
+            report(error, connection)
 
     def closed(self, connection: StreamConnection) -> None:
         message = Message(b"", connection)
         message.params = connection.params
-        Context().run(enter, Scope(self._container, connection, message), self.pipeline.closed, message)
+        try:
+            Context().run(enter, Scope(self._container, connection, message), self.pipeline.closed, message)
+        except HandlerTimeout as error:
+            report(error, connection)
 
     def send(self, connection: StreamConnection, data: Any) -> None:
         if type(data) is Reply:
             connection.codec.send_raw(data.raw)
         else:
             connection.codec.send(self._encode(data))
+
+
+def too_late(pipeline: MessagePipeline, error: HandlerTimeout, message: Message) -> bytes | Reply | None:
+    """The reply to a message whose handler was stopped by ``error``."""
+    report(error, message)
+    return pipeline.failed(Overloaded("the handler took too long"), message)

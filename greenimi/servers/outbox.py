@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from math import inf
+from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 from gevent import get_hub
 from gevent.event import Event
+from greenlet import greenlet
 
 from greenimi.errors import ConnectionClosed
+from greenimi.servers.deadlines import Pace, unsent
 
 if TYPE_CHECKING:
     from greenimi.codec.base import Codec
@@ -32,13 +36,15 @@ class Outbox(ABC):
         "_drained",
         "_leaving",
         "_outbox",
+        "_outgoing",
         "_parked",
         "_pushed",
         "_sock",
         "_state",
         "_writer",
+        "began",
         "codec",
-        "deadline",
+        "handler",
         "server",
         "waits_for_flush",
     )
@@ -46,13 +52,15 @@ class Outbox(ABC):
     def __init__(self, server: StreamHost, sock: Any, codec: Codec) -> None:
         self.server = server
         self.codec = codec
-        self.deadline = server.deadline  # the sweep acts on what is silent past it; moved on by every read and write
+        self.handler: greenlet | None = None  # at work for it
+        self.began: float = 0  # when that last got or gave something, in nanoseconds; infinity while it waits for the client
         self._sock = sock
         self._state = OPEN
         self._busy = False  # a handler greenlet has it
         self._leaving = False  # we said goodbye and wait for the peer's
         self.waits_for_flush = False  # a flush at the end of this turn is on its way
         self._outbox: bytearray | None = None  # what the socket did not take
+        self._outgoing: Pace | None = None  # and how long that may go on
         self._pushed = False  # something in it was not an answer
         self._parked = False  # a handler waits for the peer
         self._drained: Event | None = None
@@ -65,11 +73,16 @@ class Outbox(ABC):
     def _linger(self) -> None: ...
 
     @abstractmethod
+    def _said_all(self) -> None:
+        """Nothing waits to be sent any more."""
+
+    @abstractmethod
     def _go_on(self) -> None:
         """The outbox fell below the high-water mark: handle and read what had to wait for that."""
 
     def wait_drained(self) -> None:
         """Park the calling handler while more than the high-water mark waits to be sent.  Raises ConnectionClosed."""
+        self.began = monotonic_ns()
         if self.codec.out:
             self.flush()
         while self._outbox is not None and len(self._outbox) > self.server.high_water:
@@ -88,10 +101,12 @@ class Outbox(ABC):
         if ready is not None:
             ready()
         self._parked = True
+        self.began = inf  # the client's time, not the handler's
         try:
             self._drained.wait()
         finally:
             self._parked = False
+            self.began = monotonic_ns()
 
     def flush_later(self) -> None:
         """Send at the end of this turn of the loop, together with whatever else is queued until then."""
@@ -125,6 +140,7 @@ class Outbox(ABC):
                 return
             if sent < len(data):
                 self._outbox = bytearray(data[sent:])
+                self.begin_outgoing()
                 if self._writer is None:
                     self._writer = get_hub().loop.io(self._sock.fileno(), 2)
                 self._writer.start(self._writable)
@@ -133,6 +149,25 @@ class Outbox(ABC):
         self._pushed = False
         if codec.closing and not self._busy:
             self._linger()
+
+    # -- how long that may take ----------------------------------------------------------------------------------
+    def begin_outgoing(self) -> None:
+        """From now on the peer has to read: the sweep closes the connection when it does not.  Until ``end_outgoing``."""
+        server = self.server
+        self._outgoing = Pace(monotonic(), server.write_time, server.min_rate, unsent(self._sock.fileno()))
+
+    def went_out(self, count: int) -> None:
+        """The socket took ``count`` bytes more."""
+        if self._outgoing is not None:
+            self._outgoing.passed += count
+
+    def end_outgoing(self) -> None:
+        """Everything is in the kernel's hands."""
+        self._outgoing = None
+
+    def _reads_too_slowly(self, now: float) -> bool:
+        outgoing = self._outgoing
+        return outgoing is not None and outgoing.late(now, unsent(self._sock.fileno()))
 
     def _check_outbox(self) -> None:
         """Close the connection when too much was pushed to it that its peer does not read.  Answers wait, they are made on demand."""
@@ -151,15 +186,15 @@ class Outbox(ABC):
             self.shut()
             return
         del outbox[:sent]
-        self.deadline = self.server.deadline
+        self.went_out(sent)
         if len(outbox) <= self.server.high_water:
             if self._drained is not None:
                 self._drained.set()
             self._go_on()
         if not outbox:
             self._outbox = None
+            self._outgoing = None
             self._pushed = False
-            if self._leaving:
-                self.deadline = self.server.runtime.now + LINGER
+            self._said_all()
             self._writer.stop()
             self.flush()

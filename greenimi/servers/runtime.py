@@ -13,6 +13,7 @@ from gevent import get_hub
 
 from greenimi.codec.heads import ResponseHeads
 from greenimi.servers.handlers import HandlerPool
+from greenimi.servers.overtime import Overtime
 
 if TYPE_CHECKING:
     from greenimi.servers.outbox import Outbox
@@ -24,21 +25,28 @@ log = logging.getLogger("greenimi.servers")
 
 
 class Runtime:
-    """One a process.  ``now`` is a monotonic clock that moves once a second: good for deadlines, free to read."""
+    """One a process.
 
-    def __init__(self, handlers: int = 1000) -> None:
+    now     a monotonic clock that moves once a second: good for deadlines, free to read
+    retire  is called with the reason when this process should be replaced by a fresh one; whoever can see to that puts a function here
+    """
+
+    def __init__(self, handlers: int = 1000, queue: int = 2000) -> None:
         self.now = time.monotonic()
         self.node = secrets.token_hex(4)  # unguessable enough to be unique; ids built on it are names, not secrets
-        self.handlers = HandlerPool(handlers)
+        self.handlers = HandlerPool(handlers, queue=queue)
         self.heads = ResponseHeads(time.time())
+        self.retire: Callable[[str], None] = _only_log
+        self.overtime = Overtime(self.handlers, self._give_up)
         self.unfinished: list[Callable[[], bool]] = []
-        self.each_second: list[Callable[[float], None]] = []
+        self.each_second: list[Callable[[float], None]] = [self.overtime.look]
         self._unflushed: list[Outbox] = []
         self._timer: Any = None
         self._count = 0
 
     def start(self) -> None:
         if self._timer is None:
+            self.now = time.monotonic()
             self._timer = get_hub().loop.timer(1.0, 1.0)
             self._timer.start(self._tick)
 
@@ -63,6 +71,9 @@ class Runtime:
             meanwhile()
             gevent.sleep(0.01)
         return True
+
+    def _give_up(self, reason: str) -> None:
+        self.retire(reason)
 
     def _tick(self) -> None:
         self.now = now = time.monotonic()
@@ -97,3 +108,7 @@ class Runtime:
                 except Exception:
                     log.exception("%r cannot be served any more", connection)
                     connection.shut()
+
+
+def _only_log(reason: str) -> None:
+    log.error("this process should be replaced: %s", reason)

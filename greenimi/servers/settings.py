@@ -1,10 +1,32 @@
-"""The settings of a server: one table ``[servers.NAME]`` in conf."""
+"""The settings of a server, one table ``[servers.NAME]`` in conf, and of the workers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from greenimi.config import option
+
+
+@dataclass(frozen=True)
+class CertificateSettings:
+    """A certificate for some names, chosen by what the client asks for (SNI)."""
+
+    names: list[str] = option(doc="Host names it is for; *.example.org for all of one level.")
+    certificate: str = option(doc="File with the certificate and its chain, PEM.")
+    key: str = option("", "File with its private key, PEM; by default it is in the certificate's file.")
+
+
+@dataclass(frozen=True)
+class TlsSettings:
+    """TLS of a server; without a certificate there is none."""
+
+    certificate: str = option("", "File with the certificate and its chain, PEM.  Read again when it changes.")
+    key: str = option("", "File with its private key, PEM; by default it is in the certificate's file.")
+    others: list[CertificateSettings] = option([], "Further certificates, by host names.")
+    clients: str = option("none", "Certificates of clients: none, optional or required.")
+    client_ca: str = option("", "File with the authorities that sign clients' certificates, PEM.")
+    minimum: str = option("1.2", "Oldest version of TLS: 1.2 or 1.3.")
+    ciphers: str = option("", "Ciphers of TLS 1.2 in OpenSSL's notation; by default those with forward secrecy.")
 
 
 @dataclass(frozen=True)
@@ -21,8 +43,23 @@ class ServerSettings:
     layers: list[str] = option([], "Layers around every message: package.module:name or @group.")
     message_layers: list[str] = option([], "Layers around the messages of an HTTP server's WebSockets.")
     groups: dict[str, list[str]] = option({}, "Named lists of layers, used as @name.")
+    tls: TlsSettings = option(TlsSettings(), "TLS of this server; without a certificate there is none.")
+    proxy_protocol: bool = option(False, "Connections begin with a PROXY line (version 1 or 2) of a proxy among the trusted.")
+    trusted: list[str] = option([], "Networks of the proxies that are believed: 10.0.0.0/8, ::1; unix for Unix sockets.")
+    mount: dict[str, str] = option({}, "WSGI applications by the path they stand at: package.module:name.")
+    slots: int = option(0, "Sockets that a UDP address is spread over, a client always on the same; 0: one for one worker, else four each.")
+    first_byte: float = option(30.0, "Seconds for the first byte of a new connection; 0 means idle.")
+    handshake: float = option(10.0, "Seconds for a PROXY line and a TLS handshake.")
+    head_time: float = option(20.0, "Seconds for the whole head of an HTTP request.")
+    body_time: float = option(20.0, "Seconds for a body, packet or frame that has begun, and one more for each min_rate bytes.")
+    write_time: float = option(20.0, "Seconds for a client to read what waits for it, and one more for each min_rate bytes.")
+    min_rate: int = option(512, "Bytes a second that a client must send of a message and read of an answer.")
+    handler_time: float = option(120.0, "Seconds that a handler may go without sending or receiving anything; 0 means for ever.")
+    keep_alive: float = option(75.0, "Seconds that an HTTP connection may be silent between two requests.")
     idle: float = option(75.0, "Seconds of silence before a client is pinged (WebSocket) or its connection is closed; 0 means never.")
-    connections: int = option(20000, "Connections a worker holds at most.")
+    connections: int = option(20000, "Connections a worker holds at most; further ones wait to be accepted.")
+    per_address: int = option(0, "Connections of one client address a worker holds at most; 0 means as many as it likes.")
+    accept_rate: int = option(0, "Connections a worker accepts a second; further ones wait.  0 means as many as come.")
     inbox: int = option(256, "Messages of one connection that may wait for its handler before reading stops.")
     outbox: int = option(4 * 1024 * 1024, "Bytes that may wait for a slow client before it is disconnected.")
     high_water: int = option(256 * 1024, "Bytes waiting for a client above which a streaming handler pauses.")
@@ -41,4 +78,12 @@ class WorkerSettings:
 
     count: int = option(1, "Worker processes.")
     handlers: int = option(1000, "Messages a worker handles at the same time at most; further ones wait.")
+    queue: int = option(2000, "Messages that may wait for a free handler; beyond, clients are told to come back later (503, 1013).")
     graceful_timeout: int = option(30, "Seconds that a stopping worker may take to finish its work.")
+    drain_window: float = option(5.0, "Seconds over which the goodbyes to long connections are spread, so that not all come back at once.")
+    max_messages: int = option(0, "Messages after which a worker is replaced, give or take a tenth; 0 means never.")
+    memory: int = option(0, "Bytes of resident memory above which a worker is replaced; 0 means any amount.")
+    boot_timeout: int = option(60, "Seconds that a new worker may take to become ready.")
+    blocked: float = option(0.1, "Seconds after which a handler that lets nobody else run is reported; 0 means never.")
+    timeout: int = option(30, "Seconds after which a worker whose loop stands still is killed and replaced.")
+    control: str = option("", "Folder for the socket of greenimi status, reload and drain; default: the user's run folder.")

@@ -93,16 +93,39 @@ def open_stream(address: Address) -> socket.socket:
     return _ready(sock)
 
 
-def open_datagram(address: Address) -> socket.socket:
-    """A bound, non-blocking, inheritable datagram socket.  PortInUse when somebody else has the address."""
+def open_datagram(address: Address, *, share: bool = False) -> socket.socket:
+    """A bound, non-blocking, inheritable datagram socket.  PortInUse when somebody else has the address.
+
+    ``share``: sockets of this user that are opened in the same way may be bound to it as well; each client's datagrams go to one of them.
+    """
     sock = socket.socket(address.family, socket.SOCK_DGRAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        if share:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         _bind(sock, address)  # without SO_REUSEADDR, which would let a second process take half of the datagrams
     except BaseException:
         sock.close()
         raise
     return _ready(sock)
+
+
+def open_slots(address: Address, count: int) -> list[socket.socket]:
+    """``count`` datagram sockets on one address: the kernel keeps every client on one of them as long as they all stay open."""
+    if count == 1:
+        return [open_datagram(address)]
+    probe = open_datagram(address)  # sharing would join a stranger's group without a word
+    address = Address.of(probe)
+    probe.close()
+    opened: list[socket.socket] = []
+    try:
+        while len(opened) < count:
+            opened.append(open_datagram(address, share=True))
+    except BaseException:
+        for sock in opened:
+            sock.close()
+        raise
+    return opened
 
 
 def _bind(sock: socket.socket, address: Address) -> None:

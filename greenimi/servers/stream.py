@@ -11,26 +11,28 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Mapping, Sequence
+from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-from gevent import get_hub
+from gevent import get_hub, getcurrent
 from zope.interface import implementer
 
 from greenimi.errors import ConnectionClosed
 from greenimi.interfaces import IConnection
 from greenimi.message import Message
-from greenimi.servers.outbox import CLOSED, LINGER, LINGERING, OPEN, Outbox
+from greenimi.servers.outbox import CLOSED, LINGER, LINGERING, OPEN
+from greenimi.servers.timed import Timed
 
 if TYPE_CHECKING:
     from greenimi.codec.base import Codec
     from greenimi.servers.base import StreamHost
     from greenimi.servers.endpoint import Endpoint
+    from greenimi.servers.tls import TlsFacts
 
 log = logging.getLogger("greenimi.servers")
 
 _READ = 65536
 _LINGER_BYTES = 1 << 20
-_ANSWER = 20  # seconds to answer a ping
 _TURN = 256  # messages handled before other connections have theirs
 _PUSHES = 16  # messages queued by one turn before they are sent
 _NO_PARAMS: Mapping[str, Any] = {}
@@ -50,35 +52,33 @@ _LEFT = _Note()  # the peer ended its side of the socket
 
 
 @implementer(IConnection)
-class StreamConnection(Outbox):
+class StreamConnection(Timed):
     """See IConnection.  Made by a server for an accepted socket."""
 
     __slots__ = (
         "__weakref__",
         "_data",
-        "_inbox",
-        "_number",
-        "_read_on",
         "_told",
         "_unread",
         "_watcher",
         "address",
         "endpoint",
+        "number",
         "params",
+        "tls",
     )
 
-    def __init__(self, server: StreamHost, sock: socket.socket, address: Any, codec: Codec, endpoint: Endpoint) -> None:
+    def __init__(self, server: StreamHost, sock: Any, address: Any, codec: Codec, endpoint: Endpoint, tls: TlsFacts | None = None) -> None:
         super().__init__(server, sock, codec)
         self.address = address
         self.endpoint = endpoint
+        self.tls = tls
         self.params: Mapping[str, Any] = _NO_PARAMS  # of the path it shook hands on
-        self._number = server.runtime.next_number()
+        self.number = server.runtime.next_number()
         self._data: dict[str, Any] | None = None
-        self._inbox: list[Any] = []
         self._told = False  # the endpoint's `opened` ran
         self._unread = _LINGER_BYTES
         self._watcher = get_hub().loop.io(sock.fileno(), 1)
-        self._read_on = True
         self._watcher.start(self._readable)
         if endpoint.has_opened or endpoint.has_closed:
             self._announce(Message(b"", self))
@@ -86,7 +86,7 @@ class StreamConnection(Outbox):
     # -- what applications see -----------------------------------------------------------------------------------
     @property
     def id(self) -> str:
-        return f"{self.server.node}-{self._number}"
+        return f"{self.server.node}-{self.number}"
 
     @property
     def data(self) -> dict[str, Any]:
@@ -98,9 +98,15 @@ class StreamConnection(Outbox):
     def is_open(self) -> bool:
         return self._state == OPEN and not self._leaving and not self.codec.closing
 
+    @property
+    def secure(self) -> bool:
+        return self.tls is not None
+
     def send(self, data: Any) -> bool:
         if not self.is_open:
             return False
+        if self.handler is not None and self.handler is getcurrent():
+            self.began = monotonic_ns()
         self.endpoint.send(self, data)
         self._pushed = True
         if len(self.codec.out) < _PUSHES:
@@ -112,38 +118,43 @@ class StreamConnection(Outbox):
     def close(self, code: int = 1000, reason: str = "") -> None:
         if self._state == OPEN and not self._leaving:
             self.codec.close(code, reason)
-            self._leaving = True
-            if self._outbox is None:
-                self.deadline = self.server.runtime.now + LINGER
+            self._bow_out()
             self.flush_later()
 
     def __repr__(self) -> str:
         return f"<connection {self.id} of {self.server.name} from {self.address}>"
 
     # -- reading: in the hub -------------------------------------------------------------------------------------
-    def _readable(self) -> None:
-        try:
-            data = self._sock.recv(_READ)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
+    def _readable(self, data: bytes | None = None) -> None:
+        """Read once, or take ``data`` as what was read."""
+        if data is None:
+            try:
+                data = self._sock.recv(_READ)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
         if self._state == LINGERING:
             self._linger_read(data)
             return
         server = self.server
-        if not self._leaving:
-            self.deadline = server.deadline
         codec = self.codec
         messages = codec.receive(data)
+        if not self._leaving:
+            self.deadline = self._silence.until
+            if codec.partial or self._incoming is not None:
+                self._time_incoming(len(data), anew=bool(messages))
         if messages and not self._leaving:
             self._inbox += messages
             if not self._busy:
+                if server.handlers.overloaded:
+                    self._turn_away()
+                    return
                 self._busy = True
                 server.handlers.start(_work, self)
                 if self._state == CLOSED:
                     return
-            if len(self._inbox) > server.inbox_limit:
+            if len(self._inbox) + len(self._front) > server.inbox_limit:
                 self._pause()
         elif codec.crowded:
             self._pause()
@@ -155,6 +166,10 @@ class StreamConnection(Outbox):
             self.flush()
         if self._outbox is not None and len(self._outbox) > server.high_water:
             self._pause()  # its pings would be answered into our memory
+
+    def feed(self, data: bytes) -> None:
+        """Take what was read from the socket before this connection was made."""
+        self._readable(data)
 
     def _pause(self) -> None:
         if self._read_on:
@@ -168,7 +183,7 @@ class StreamConnection(Outbox):
 
     def _announce(self, message: Any) -> None:
         """Run the endpoint's ``opened`` before any message."""
-        self._inbox.insert(0, _Note(message))
+        self._front.append(_Note(message))
         if not self._busy:
             self._busy = True
             self._start_later()
@@ -179,6 +194,8 @@ class StreamConnection(Outbox):
         self.codec = codec
         self.endpoint = endpoint
         self.params = handshake.params
+        self._silence = self.server.idle
+        self.deadline = self._silence.until
         self.take(codec.receive(rest) if rest else ())
         if endpoint.has_opened or endpoint.has_closed:
             self._announce(handshake)
@@ -186,12 +203,15 @@ class StreamConnection(Outbox):
     def take(self, messages: Sequence[Any]) -> None:
         """Queue messages that a codec gave outside of a read.  Called in this connection's handler."""
         self._inbox.extend(messages)
+        if self.codec.partial or self._incoming is not None:
+            self._time_incoming(0, anew=True)
         if self.codec.ended:
             self._last_read(left=False)
 
     def refuse(self, code: int, reason: str) -> None:
         """Close without handling the messages that wait."""
-        self._inbox[:] = [item for item in self._inbox if type(item) is _Note]
+        for waiting in (self._front, self._inbox):
+            waiting[:] = [item for item in waiting if type(item) is _Note]
         self.close(code, reason)
 
     def _start_later(self) -> None:
@@ -200,7 +220,8 @@ class StreamConnection(Outbox):
     def _last_read(self, *, left: bool) -> None:
         """The codec wants no more.  What it gave is still handled and answered, then the goodbye is said."""
         self._pause()
-        if self._busy or self._inbox:
+        self._incoming = None
+        if self._busy or self._inbox or self._front:
             self._inbox.append(_LEFT if left else _GOODBYE)
         elif left:
             self._end()
@@ -221,19 +242,38 @@ class StreamConnection(Outbox):
 
     # -- handling: in a pooled greenlet --------------------------------------------------------------------------
     def _work(self) -> None:
+        server = self.server
         inbox = self._inbox
+        front = self._front
         codec = self.codec
+        latency = server.latency
+        buckets = latency.buckets
         left = _TURN
+        self.handler = getcurrent()
+        self.began = began = monotonic_ns()
         try:
-            while inbox and left and not codec.closing and (self._outbox is None or len(self._outbox) <= self.server.high_water):
-                message = inbox.pop(0)
+            while (front or inbox) and left and not codec.closing and (self._outbox is None or len(self._outbox) <= server.high_water):
+                if front:
+                    message = front.pop()
+                elif len(inbox) == 1:
+                    message = inbox.pop()
+                else:
+                    front += reversed(inbox)
+                    inbox.clear()
+                    message = front.pop()
                 if type(message) is _Note:
                     self._take_note(message)
+                    self.began = began = monotonic_ns()
                 elif not self._leaving:
                     left -= 1
                     self.endpoint.process(self, message)
                     codec = self.codec  # it may have switched protocols
-                if inbox and codec.out:
+                    self.began = done = monotonic_ns()
+                    spent = done - began
+                    buckets[(spent // 1000).bit_length()] += 1  # Latency.add without the call
+                    latency.nanoseconds += spent
+                    began = done
+                if codec.out and (front or inbox):
                     if len(codec.out) < _PUSHES:
                         self.flush_later()
                     else:  # the handlers let nobody else run
@@ -241,11 +281,12 @@ class StreamConnection(Outbox):
                 if not self._read_on:
                     self._read_again()
         finally:
+            self.handler = None
             self._busy = False
             if codec.closing:
-                inbox.clear()  # what came behind the end is not answered
+                self._forget_waiting()  # what came behind the end is not answered
             if self._state == OPEN:
-                if inbox and self._outbox is None:  # its turn is over, or a message was stopped: the ones behind it are not lost
+                if (front or inbox) and self._outbox is None:  # its turn is over, or a message was stopped: the ones behind it are not lost
                     self._busy = True
                     self._start_later()
                 elif codec.out or codec.closing:
@@ -253,6 +294,7 @@ class StreamConnection(Outbox):
                 if not self._read_on and self._state == OPEN:
                     self._read_again()
             elif self._state == CLOSED:
+                server.left.discard(self)
                 self._tell_closed()
 
     def _take_note(self, note: _Note) -> None:
@@ -266,51 +308,35 @@ class StreamConnection(Outbox):
 
     def _read_again(self) -> None:
         full = self._outbox is not None and len(self._outbox) > self.server.high_water
-        if not full and not self.codec.ended and not self.codec.crowded and len(self._inbox) <= self.server.inbox_limit // 2:
+        if (
+            not full
+            and not self.codec.ended
+            and not self.codec.crowded
+            and len(self._inbox) + len(self._front) <= self.server.inbox_limit // 2
+        ):
             self._resume()
 
     def wait_for_data(self) -> None:
         """Park the calling handler until the codec was fed again.  The ``pull`` of a request body."""
+        if self.codec.partial and self._incoming is None:  # the client was told to go on just now
+            self._time_incoming(0, anew=True)
         self._park(self._resume)
         if self._state == CLOSED:
             raise ConnectionClosed("the client left")
 
-    @property
-    def unfinished(self) -> bool:
-        """Messages wait to be handled, or answers to be sent."""
-        return bool(self._inbox) or self._outbox is not None
-
     def _go_on(self) -> None:
-        if self._inbox and not self._busy:  # handling had stopped because the answers were not read
+        if (self._inbox or self._front) and not self._busy:  # handling had stopped because the answers were not read
             self._busy = True
             self._start_later()
         if not self._read_on:
             self._read_again()
 
-    def expire(self) -> None:
-        """Nothing was heard for too long: close what is idle; what works gets another deadline."""
-        if self._parked:
-            self.shut()  # the handler gets ConnectionClosed
-        elif self._busy:
-            self.deadline = self.server.deadline
-        elif self._leaving or self.codec.closing or self._state == LINGERING:
-            self.shut()
-        else:
-            self.close(1001, "idle")
-
-    def probe(self) -> bool:
-        """Ask whether the peer is still there, when its protocol can: it has until the new deadline to send anything at all."""
-        if self._busy or not self.is_open or not self.codec.probe():
-            return False
-        self.deadline = self.server.runtime.now + _ANSWER
-        self.flush()
-        return True
-
     # -- the end -------------------------------------------------------------------------------------------------
     def _linger(self) -> None:
         """Everything is said: end our side, and read away what the peer still sends so that it can read our last words (RFC 9112 9.6)."""
         self._state = LINGERING
-        self._inbox.clear()
+        self._incoming = None
+        self._forget_waiting()
         self.deadline = self.server.runtime.now + LINGER
         try:
             self._sock.shutdown(socket.SHUT_WR)
@@ -337,8 +363,8 @@ class StreamConnection(Outbox):
             self._writer.close()
             self._writer = None
         self._sock.close()
-        self._outbox = None
-        self._inbox.clear()
+        self._outbox = self._outgoing = self._incoming = None
+        self._forget_waiting()
         self.codec.release()
         if self._drained is not None:
             self._drained.set()
@@ -349,7 +375,18 @@ class StreamConnection(Outbox):
     def _tell_closed(self) -> None:
         if self._told and self.endpoint.has_closed:
             self._told = False
-            get_hub().loop.run_callback(self.server.handlers.start, self.endpoint.closed, self)
+            get_hub().loop.run_callback(self.server.handlers.start, StreamConnection._say_closed, self)
+
+    def _say_closed(self) -> None:
+        left = self.server.left
+        left.add(self)
+        self.handler = getcurrent()
+        self.began = monotonic_ns()
+        try:
+            self.endpoint.closed(self)
+        finally:
+            self.handler = None
+            left.discard(self)
 
 
 _work = StreamConnection._work  # one function for all, so that no bound method is made for a message

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import logging
 import socket
+from collections.abc import Collection
 from contextvars import Context
+from functools import partial
+from math import inf
+from time import monotonic_ns
 from typing import Any
 
+from gevent import getcurrent
+from greenlet import greenlet
 from zope.interface import implementer
 
 from greenimi.codec.datagram import MAX_UDP, DatagramCodec
 from greenimi.container.context import Scope, enter
 from greenimi.container.registry import Container
 from greenimi.dispatch.pipeline import MessagePipeline
-from greenimi.errors import ProtocolError
+from greenimi.errors import HandlerTimeout, ProtocolError
 from greenimi.interfaces import IConnection
-from greenimi.message import Reply
+from greenimi.message import Datagram, Reply
 from greenimi.servers.datagram import DatagramReader
+from greenimi.servers.latency import Latency
+from greenimi.servers.messages import too_late
 from greenimi.servers.runtime import Runtime
 from greenimi.servers.settings import ServerSettings
 
@@ -27,12 +35,16 @@ log = logging.getLogger("greenimi.servers")
 class UdpPeer:
     """Who sent a datagram.  There is no connection: ``data`` lives as long as the datagram, ``close`` does nothing."""
 
-    __slots__ = ("_data", "address", "server")
+    __slots__ = ("_data", "address", "began", "handler", "server")
     is_open = True
+    secure = False
+    tls = None
 
     def __init__(self, server: UdpServer, address: Any) -> None:
         self.server = server
         self.address = address
+        self.handler: greenlet | None = None  # at work for it
+        self.began: float = 0  # when that last got or gave something, in nanoseconds
         self._data: dict[str, Any] | None = None
 
     @property
@@ -47,6 +59,7 @@ class UdpPeer:
 
     def send(self, data: Any) -> bool:
         """Send one more datagram.  At most once, unordered; False when the socket's buffer is full."""
+        self.began = monotonic_ns()
         raw = data.raw if type(data) is Reply else self.server.pipeline.payload.encode(data)
         return self.server.send(raw, self.address)
 
@@ -55,7 +68,13 @@ class UdpPeer:
 
 
 class UdpServer:
-    """``kind = "udp"``."""
+    """``kind = "udp"``.
+
+    accepted_count  datagrams read so far
+    refused         those of them that were malformed
+    dropped         replies that the socket did not take
+    latency         how long datagrams took to be handled, and how many there were
+    """
 
     def __init__(self, name: str, settings: ServerSettings, container: Container, runtime: Runtime, pipeline: MessagePipeline) -> None:
         self.name = name
@@ -64,29 +83,47 @@ class UdpServer:
         self.container = container
         self.runtime = runtime
         self.pipeline = pipeline
-        self.dropped = 0  # replies that the socket did not take
+        self._at_work: set[UdpPeer] = set()
+        self.handler_time = settings.handler_time or inf
+        self.latency = Latency()
+        self.accepted_count = 0
+        self.refused = 0
+        self.dropped = 0
         self._codec = DatagramCodec(min(settings.max_message, MAX_UDP))
         self.read_size = self._codec.read_size
         self._readers: list[DatagramReader] = []
+        self._share = False
         self._sendto: Any = None
+        self._shared = False
 
     def attach(self, bound: socket.socket, *, share: bool = False) -> None:
-        """Read from a bound datagram socket; ``share`` makes no difference, workers take turns at it anyway."""
+        """Read from a bound datagram socket, the next slot of this server.  ``share``: not before ``read`` tells to."""
         bound.setblocking(False)
+        self._share = share
         reader = DatagramReader(bound, self, self.runtime.handlers)
         self._readers.append(reader)
         self._sendto = getattr(bound, "_sock", bound).sendto
 
     def start(self) -> None:
-        for reader in self._readers:
-            reader.start()
+        if self._working not in self.runtime.overtime.sources:
+            self.runtime.overtime.sources.append(self._working)
+        self.read(() if self._share else range(len(self._readers)))
+
+    def read(self, slots: Collection[int]) -> None:
+        """Read from these slots, by the order in which they were attached, and from no others.  Answers go out all the same."""
+        for slot, reader in enumerate(self._readers):
+            if slot in slots:
+                reader.go_on()
+            else:
+                reader.drain()
 
     def drain(self) -> None:
-        """Read no more; the socket stays open for the answers of what was read."""
-        for reader in self._readers:
-            reader.drain()
+        """Read no more; the sockets stay open for the answers of what was read."""
+        self.read(())
 
     def stop(self) -> None:
+        if self._working in self.runtime.overtime.sources:
+            self.runtime.overtime.sources.remove(self._working)
         for reader in self._readers:
             reader.close()
         self._readers.clear()
@@ -94,17 +131,42 @@ class UdpServer:
     def shut(self) -> None:
         """Nothing is open."""
 
+    def _working(self) -> list[UdpPeer]:
+        return list(self._at_work)
+
+    @property
+    def handled(self) -> int:
+        """Datagrams handled so far."""
+        return self.latency.count
+
     def received(self, item: tuple[bytes, Any]) -> None:
+        self.accepted_count += 1
         message = self._codec.receive(item[0])
         address = item[1]
-        if type(message) is ProtocolError:
+        if isinstance(message, ProtocolError):
+            self.refused += 1
             log.info("server %s, from %s: %s", self.name, address, message.text)
             return
         peer = UdpPeer(self, address)
-        message.connection = peer  # type: ignore[union-attr]
-        found = Context().run(enter, Scope(self.container, peer, message), self.pipeline.handle, message)  # type: ignore[arg-type]
+        message.connection = peer
+        self._at_work.add(peer)
+        peer.handler = getcurrent()
+        peer.began = began = monotonic_ns()
+        try:
+            found = self._handle(peer, message)
+        finally:
+            peer.handler = None
+            self._at_work.discard(peer)
+        self.latency.add(monotonic_ns() - began)
         if found is not None:
             self.send(found.raw if type(found) is Reply else found, address)
+
+    def _handle(self, peer: UdpPeer, message: Datagram) -> Any:
+        """The encoded answer, a Reply or None."""
+        try:
+            return Context().run(enter, Scope(self.container, peer, message), self.pipeline.handle, message)
+        except HandlerTimeout as error:
+            return Context().run(enter, Scope(self.container, peer, message), partial(too_late, self.pipeline, error), message)
 
     def send(self, raw: bytes | str, address: Any) -> bool:
         try:

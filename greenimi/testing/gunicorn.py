@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from greenimi.app import read_conf
+from greenimi.cli.masters import ask
+from greenimi.servers.control import control_path
 from greenimi.testing.support import free_port, wait_until
 
 _STARTS = 30.0
@@ -25,26 +26,30 @@ class Gunicorn:
 
     addresses  where each server of conf listens, by its name: free ports of 127.0.0.1.
     process    the master; ``process.pid`` takes signals.
+    control    the folder of its control socket.
     """
 
-    def __init__(self, gunicorn_conf: Path, conf: Path, workers: int, settings: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, gunicorn_conf: Path, conf: Path, workers: int, settings: Mapping[str, str], log: Path, command: Sequence[str] = ()
+    ) -> None:
+        """``command``: what the interpreter runs, ``-m gunicorn -c gunicorn_conf`` unless it is given."""
         self.addresses: dict[str, tuple[str, int]] = {}
         self.process: subprocess.Popen[bytes] | None = None
-        self._kinds: dict[str, str] = {}
         self._log = log
         self._conf = gunicorn_conf
-        self._workers = workers
+        self._command = command or ("-m", "gunicorn", "-c", str(gunicorn_conf))
+        self.control = log.parent / "run"
         self._env = {**os.environ, "GREENIMI_CONF": str(conf.resolve()), "GREENIMI__WORKERS__COUNT": str(workers)}
         for name, found in read_conf(conf).section("servers").items():
-            self._kinds[name] = found.get("kind", "http")
-            self.addresses[name] = ("127.0.0.1", free_port(socket.SOCK_DGRAM if self._kinds[name] == "udp" else socket.SOCK_STREAM))
+            kind = socket.SOCK_DGRAM if found.get("kind") == "udp" else socket.SOCK_STREAM
+            self.addresses[name] = ("127.0.0.1", free_port(kind))
             self._env[_variable(f"servers.{name}.bind")] = "{}:{}".format(*self.addresses[name])
-        for key, value in settings.items():
+        for key, value in {"workers.control": str(self.control), **settings}.items():
             self._env[_variable(key)] = value
 
     def start(self) -> None:
-        """Start it and wait until all workers were started and every HTTP server answers.  AssertionError with the log."""
-        command = [sys.executable, "-m", "gunicorn", "-c", str(self._conf)]
+        """Start it and wait until all workers are ready.  AssertionError with the log."""
+        command = [sys.executable, *self._command]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(  # noqa: S603 - our own interpreter
                 command, env=self._env, cwd=self._conf.parent.parent, stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -54,7 +59,21 @@ class Gunicorn:
     def _is_up(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, f"gunicorn ended with {self.process.returncode}:\n{self.log}"
-        return len(self.booted) >= self._workers and all(_answers(self._kinds[name], address) for name, address in self.addresses.items())
+        status = self.status()
+        return bool(status and status["master"]["complete"])
+
+    def status(self, pid: int | None = None) -> Mapping[str, Any]:
+        """What the master tells of itself, or another one that it started (an upgrade); empty when it does not answer."""
+        try:
+            found: Mapping[str, Any] = ask(control_path(self.control, pid or self.pid), {"do": "status"})["status"]
+        except OSError:
+            return {}
+        return found
+
+    @property
+    def ready(self) -> list[int]:
+        """The process ids of the workers that are ready now, by their places."""
+        return [worker["pid"] for worker in self.status().get("workers", ()) if worker["state"] == "ready"]
 
     @property
     def pid(self) -> int:
@@ -94,16 +113,3 @@ class Gunicorn:
 def _variable(key: str) -> str:
     return "GREENIMI__" + key.upper().replace(".", "__")
 
-
-def _answers(kind: str, address: Any) -> bool:
-    """Whether an HTTP server answers; of the other kinds nothing can be known."""
-    if kind != "http":
-        return True
-    link = http.client.HTTPConnection(address[0], address[1], timeout=1)
-    try:
-        link.request("OPTIONS", "*")
-        return link.getresponse().status > 0
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        link.close()

@@ -1,118 +1,113 @@
+"""``greenimi reload`` and ``drain``, as an operator uses them, against a running service."""
+
 from __future__ import annotations
 
 import os
-import signal
-import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from greenimi.cli.reload import application_folder
-from greenimi.testing.support import free_port, wait_until
-from tests.cli.support import APP, CONF, PATIENCE, Project
+from greenimi.testing.clients import HttpClient
+from greenimi.testing.gunicorn import Gunicorn
+from greenimi.testing.support import wait_until
 
-FIRST, SECOND, THIRD = {"text": "first"}, {"text": "again"}, {"text": "third"}
+PATIENCE = 40.0
+ROOT = Path(__file__).resolve().parents[2]
+APP = "import os\nfrom greenimi import get, http\n@http\nclass Web:\n    @get('/')\n    def version(self): return 1\n"
 
-pytestmark = pytest.mark.live
-
-
-def test_a_change_is_served_and_no_connection_is_refused(project: Project) -> None:
-    served = project.serve("--reload")
-    served.until(FIRST)
-    project.write("app.py", APP.replace("first", "again"))  # the same size: not even within a second is old bytecode used
-    served.until(SECOND, refused=False)
-    project.write("app.py", APP.replace("first", "third"))
-    served.until(THIRD, refused=False)
-    assert served.output.count("changed: app.py; starting again\n") == 2
-    served.send(signal.SIGTERM)
-    assert served.wait() == 0
-    with pytest.raises(ConnectionRefusedError):
-        served.ask()
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def test_what_does_not_start_says_why_and_waits_for_the_next_change(project: Project) -> None:
-    project.write("app.py", "nonsense(")
-    served = project.serve("--reload")
-    served.until_written("waiting for a change")
-    assert "SyntaxError" in served.output
-    project.write("app.py", "from greenimi import command\n@command()\ndef serve() -> None: ...\n")
-    served.until_written("waiting for a change", times=2)
-    assert "greenimi: command serve: app.py:2 and greenimi itself" in served.output
-    project.write("app.py", APP)
-    served.until(FIRST, refused=False)
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Gunicorn]:
+    (tmp_path / "service.py").write_text(APP)
+    conf = tmp_path / "app.toml"
+    conf.write_text(f'include = ["service"]\n[servers.web]\nkind = "http"\n[workers]\ncontrol = "{tmp_path}/run"\n')
+    gunicorn = Gunicorn(ROOT / "conf/gunicorn.conf.py", conf, 1, {}, tmp_path / "log", ("-m", "greenimi", "serve", str(conf)))
+    gunicorn.start()
+    yield gunicorn
+    gunicorn.stop()
 
 
-def test_a_connection_waits_while_nothing_serves(project: Project) -> None:
-    project.write("app.py", "nonsense(")
-    served = project.serve("--reload")
-    served.until_written("waiting for a change")
-    with socket.create_connection(("127.0.0.1", project.port), PATIENCE) as early:
-        early.sendall(b"GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-        project.write("app.py", APP)
-        assert early.recv(65536).startswith(b"HTTP/1.1 200 ")
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run a command of greenimi beside the service."""
+
+    def command(*words: str) -> subprocess.CompletedProcess[str]:
+        own = {key: value for key, value in os.environ.items() if not key.startswith("GREENIMI")}
+        return subprocess.run(
+            [sys.executable, "-m", "greenimi", *words, str(tmp_path / "app.toml")],
+            cwd=tmp_path,
+            env={**own, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    return command
 
 
-def test_conf_is_watched_and_its_servers_come_and_go(project: Project) -> None:
-    served = project.serve("--reload")
-    served.until(FIRST)
-    port = free_port()
-    more = f'{CONF}\n[servers.more]\nbind = "127.0.0.1:{port}"\n'
-    project.write("conf/app.toml", more)
-    served.until_written(f"more: http on 127.0.0.1:{port}")
-    socket.create_connection(("127.0.0.1", port), PATIENCE).close()
-    project.write("conf/app.toml", "broken [")
-    served.until_written("waiting for a change")
-    assert "greenimi: " in served.output
-    project.write("conf/app.toml", CONF)
-    served.until(FIRST, refused=False)
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port), PATIENCE)
+def version(service: Gunicorn) -> int:
+    with HttpClient(service.addresses["web"], timeout=PATIENCE) as web:
+        return int(web.get("/").json())
 
 
-PID = """
-import os
-from greenimi import get, http
-@http
-class Pid:
-    @get("/hello")
-    def hello(self) -> int:
-        return os.getpid()
-"""
+@pytest.mark.live
+def test_an_operator_reloads_fails_reloads_again_and_drains(service: Gunicorn, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "service.py").write_text(APP.replace("return 1", "return 2"))
+    told = run("reload")
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout.splitlines() == [
+        "checking the configuration and the application in a fresh process",
+        "starting 1 new workers, generation 2",
+        "all new workers are ready",
+        "the old workers finish their work",
+        "done: generation 2, 1 workers",
+    ]
+    assert version(service) == 2
+
+    (tmp_path / "service.py").write_text("return")
+    told = run("reload")
+    assert told.returncode == 1
+    assert "refused, nothing was changed" in told.stderr
+    assert "SyntaxError" in told.stderr
+    assert version(service) == 2
+
+    (tmp_path / "service.py").write_text(APP)
+    before = service.ready
+    told = run("drain", "--worker", "0")
+    assert (told.returncode, told.stdout) == (0, "worker 0 leaves as soon as its successor is ready\n")
+    wait_until(lambda: service.ready and service.ready != before, PATIENCE)
+    told = run("drain", "--worker", "7")
+    assert (told.returncode, told.stderr) == (1, "greenimi: there is no worker 7; places are 0 to 0\n")
+
+    told = run("drain")
+    assert told.returncode == 0
+    assert told.stdout == f"master {service.pid} takes no new work and finishes what it has\ndone\n"
+    assert service.process is not None
+    assert service.process.wait(PATIENCE) == 0
+    told = run("reload")
+    assert told.returncode == 1
+    assert "no running master serves" in told.stderr
 
 
-def test_the_child_ends_when_the_parent_is_killed(project: Project) -> None:
-    project.write("app.py", PID)
-    served = project.serve("--reload")
-    served.until_written("web: http on")
-    child = served.ask()
-    assert child != served.process.pid
-    served.send(signal.SIGKILL)
-    served.wait()
-    wait_until(lambda: not Path(f"/proc/{child}").exists(), PATIENCE)
+@pytest.mark.live
+def test_an_upgrade_replaces_the_master_too(service: Gunicorn, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "service.py").write_text("no python")
+    told = run("reload", "--upgrade")
+    assert told.returncode == 1
+    assert f"{service.pid} serves on" in told.stderr
+    assert version(service) == 1
 
-
-def test_a_child_that_ends_by_itself_is_started_after_the_next_change(project: Project) -> None:
-    project.write("app.py", PID)
-    served = project.serve("--reload")
-    served.until_written("web: http on")
-    first = served.ask()
-    os.kill(first, signal.SIGKILL)
-    served.until_written("it ended with status -9; waiting for a change")
-    project.write("app.py", f"{PID}\n")
-    served.until_written("web: http on", times=2)
-    assert served.ask() != first
-
-
-def test_breakpoint_reads_from_the_terminal_of_the_parent(project: Project) -> None:
-    project.write("app.py", APP.replace("return", "breakpoint(); return"))
-    served = project.serve("--reload")
-    assert served.process.stdin is not None
-    served.process.stdin.write(b"continue\n")
-    served.process.stdin.flush()
-    served.until(FIRST)
-    assert "(Pdb)" in served.output
-
-
-def test_the_folder_that_is_watched() -> None:
-    assert application_folder(Path("/a/shop/conf/app.toml")) == Path("/a/shop")
-    assert application_folder(Path("/a/shop/app.toml")) == Path("/a/shop")
+    (tmp_path / "service.py").write_text(APP.replace("return 1", "return 2"))
+    told = run("reload", "--upgrade")
+    assert told.returncode == 0, told.stderr
+    (new,) = [int(path.stem) for path in service.control.glob("*.sock")]
+    assert told.stdout.splitlines()[-1] == f"done: master {new}"
+    assert new != service.pid
+    assert version(service) == 2
+    assert run("drain").returncode == 0

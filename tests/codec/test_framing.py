@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from zope.interface.verify import verifyObject
 
+from greenimi.codec.base import BODY, NOTHING
 from greenimi.codec.framing import Delimiter, Fixed, Framing, LengthPrefix, Line, PacketCodec, framing_from
 from greenimi.errors import ConfigError, ProtocolError
 from greenimi.interfaces import IFraming
@@ -299,3 +300,29 @@ def test_settings_reach_the_framing() -> None:
 def test_bad_settings_are_named(settings: str | Mapping[str, Any], text: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(text)):
         framing_from(settings)
+
+
+@pytest.mark.parametrize(
+    ("framing", "data", "partial"),
+    [
+        (Line(), b"", NOTHING),
+        (Line(), b"one\n", NOTHING),
+        (Line(), b"one\ntw", BODY),
+        (LengthPrefix(8), b"\x02ab", NOTHING),
+        (LengthPrefix(8), b"\x02a", BODY),
+        (LengthPrefix(16), b"\x00\x01a\x00", BODY),
+        (Fixed(2), b"abc", BODY),
+    ],
+)
+def test_what_is_partial(framing: Framing, data: bytes, partial: int) -> None:
+    for pieces in ([data], [data[at : at + 1] for at in range(len(data))]):
+        codec = PacketCodec(framing)
+        for piece in pieces:
+            codec.receive(piece)
+        assert codec.partial == partial, pieces
+
+
+def test_who_is_turned_away_is_closed() -> None:
+    codec = PacketCodec(Line())
+    codec.turn_away()
+    assert (codec.closing, codec.outgoing()) == (True, b"")

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from greenimi.codec.base import BODY, HEAD, NOTHING
 from greenimi.codec.heads import ResponseHeads
 from greenimi.codec.http1 import Http1Codec, Http1Limits
 from greenimi.errors import ProtocolError
@@ -209,3 +210,75 @@ def test_a_refused_upgrade_goes_on_with_http() -> None:
     (following,) = subject.resume()
     assert isinstance(following, Request)
     assert following.path == "/a"
+
+
+# -- what is partial -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "partial"),
+    [
+        (b"", NOTHING),
+        (b"\r", HEAD),
+        (b"G", HEAD),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n", HEAD),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", NOTHING),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\nG", HEAD),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n", BODY),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n1", BODY),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n12", NOTHING),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n12G", HEAD),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", BODY),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n", BODY),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n", NOTHING),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n", NOTHING),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n1", BODY),
+    ],
+)
+def test_what_is_partial(data: bytes, partial: int) -> None:
+    for pieces in ([data], [data[at : at + 1] for at in range(len(data))]):
+        found = codec()
+        for piece in pieces:
+            found.receive(piece)
+        assert found.partial == partial, pieces
+
+
+def test_a_body_that_was_asked_for_is_partial() -> None:
+    found = codec()
+    (request,) = found.receive(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+    assert isinstance(request, Request)
+    assert request.stream is not None
+    assert request.stream.wanted is not None
+    request.stream.wanted()
+    assert found.partial == BODY
+
+
+TOO_LATE = ProtocolError("too late", status=408)
+
+
+@pytest.mark.parametrize("data", [b"GET /", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n1"])
+def test_breaking_off_what_nobody_has_yet_gives_the_error(data: bytes) -> None:
+    found = codec()
+    assert list(found.receive(data)) == []
+    assert list(found.break_off(TOO_LATE)) == [TOO_LATE]
+    assert found.ended
+    assert list(found.receive(b"x")) == []
+
+
+def test_breaking_off_a_body_that_is_read_tells_its_reader() -> None:
+    found = codec()
+    (request,) = found.receive(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
+    assert isinstance(request, Request)
+    assert list(found.break_off(TOO_LATE)) == []
+    assert not request.keep_alive
+    with pytest.raises(ProtocolError, match="too late"):
+        request.body()
+
+
+def test_who_is_turned_away_is_told_when_to_come_back() -> None:
+    found = codec()
+    found.turn_away()
+    head = found.outgoing()
+    assert head.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+    assert b"\r\nRetry-After: 1\r\nConnection: close\r\n\r\n" in head
+    assert found.closing

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol, Side, State
 
+from greenimi.codec.base import BODY, NOTHING
 from greenimi.codec.websocket import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, ClientCodec, WebSocketCodec, apply_mask, frame, xor_mask
 from greenimi.errors import ProtocolError
 from greenimi.message import Message
@@ -498,3 +499,38 @@ def test_masking_in_blocks(size: int) -> None:
 def test_masking_works_without_the_extension(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("greenimi.codec.websocket.apply_mask", xor_mask)
     assert feed(WebSocketCodec(), raw_frame(TEXT, b"hello"), raw_frame(BINARY, b"x" * 40_000)) == ["hello", b"x" * 40_000]
+
+
+@pytest.mark.parametrize(
+    ("data", "partial"),
+    [
+        (b"", NOTHING),
+        (raw_frame(TEXT, b"x"), NOTHING),
+        (raw_frame(TEXT, b"x")[:1], BODY),
+        (raw_frame(TEXT, b"x") + raw_frame(TEXT, b"xyz")[:-1], BODY),
+        (raw_frame(TEXT, b"x", False), BODY),
+        (raw_frame(TEXT, b"x", False) + raw_frame(PING, b""), BODY),
+        (raw_frame(TEXT, b"x", False) + raw_frame(CONTINUATION, b"y"), NOTHING),
+        (raw_frame(PING, b"xy")[:-1], BODY),
+    ],
+)
+def test_what_is_partial(data: bytes, partial: int) -> None:
+    for pieces in ([data], [data[at : at + 1] for at in range(len(data))]):
+        codec = WebSocketCodec()
+        for piece in pieces:
+            codec.receive(piece)
+        assert codec.partial == partial, pieces
+
+
+def test_who_is_turned_away_gets_1013() -> None:
+    codec = WebSocketCodec()
+    codec.turn_away()
+    assert codec.outgoing() == frame(b"\x03\xf5come back later", CLOSE)
+
+
+def test_breaking_off_gives_the_error() -> None:
+    codec = WebSocketCodec()
+    codec.receive(raw_frame(TEXT, b"x", False))
+    error = ProtocolError("too late", code=1008)
+    assert list(codec.break_off(error)) == [error]
+    assert codec.ended

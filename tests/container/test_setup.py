@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import importlib
 from dataclasses import dataclass
 from typing import Any
@@ -49,6 +50,41 @@ def test_include_calls_includeme_or_scans(make_setup: Any, package: Any) -> None
     assert type(container.get(scanned.Seen, "x")) is scanned.Seen
     assert container.query(included.Unseen) is None
     assert [str(definition) for definition in setup.introspect("bean")] == ["Seen (scanned.py:2)"]
+
+
+def test_include_takes_the_marks_of_one_class_or_function(make_setup: Any, package: Any) -> None:
+    source = "from greenimi.marks import bean\n@bean\nclass One: ...\n@bean\nclass Two: ...\n@bean\ndef three() -> int:\n    return 3"
+    package({"two.py": source})
+    two = importlib.import_module("two")
+    setup = make_setup()
+    for what in (two.One, "two:One", two.three):
+        setup.include(what)
+    container = setup.commit()
+    assert type(container.get(two.One)) is two.One
+    assert container.get(int) == 3
+    assert container.query(two.Two) is None
+
+
+@pytest.mark.parametrize("order", [("two:Two", "two", "two:One"), ("two", "two:One", "two:Two")])
+def test_what_is_included_and_scanned_counts_once(make_setup: Any, package: Any, order: tuple[str, ...]) -> None:
+    package({"two.py": "from greenimi.marks import bean\n@bean\nclass One: ...\n@bean\nclass Two:\n    @bean\n    class Inner: ..."})
+    setup = make_setup()
+    for what in order:
+        setup.include(what)
+    setup.commit()
+    assert sorted(str(definition) for definition in setup.introspect("bean")) == ["Inner (two.py:6)", "One (two.py:2)", "Two (two.py:4)"]
+
+
+def test_any_callable_may_be_included(make_setup: Any) -> None:
+    seen: list[Any] = []
+    setup = make_setup()
+    setup.include(functools.partial(seen.append))
+    assert seen == [setup]
+
+
+def test_a_class_without_marks_is_a_mistake(make_setup: Any) -> None:
+    with pytest.raises(StartError, match="Shop carries no mark, so including it means nothing"):
+        make_setup().include(Shop)
 
 
 def test_mistakes_in_include_are_told_from_mistakes_inside(make_setup: Any, package: Any) -> None:

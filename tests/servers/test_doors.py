@@ -190,7 +190,7 @@ def test_sharing_reaches_the_servers(unstarted: Any, share: bool) -> None:
         sock.bind(("127.0.0.1", 0))
         sock.listen()
         app.start({"web": [sock]}, share=share)
-        (acceptor,) = app.doors.servers["web"]._acceptors
+        (acceptor,) = app.doors.servers["web"].gate._acceptors
         assert (acceptor.max_accept == 1) == share
         app.stop()
 

@@ -339,14 +339,6 @@ def _kill_waiting(stage: Stage) -> None:
     wait_until(lambda: not stage.waiting)
 
 
-def test_connections_over_the_limit_are_turned_away(make_echo: Make, link: Links) -> None:
-    app = make_echo(web={"connections": 1})
-    first, second = link(app), link(app)
-    assert second.read_all() == b""
-    first.send(get("/item/1"))
-    assert first.response()[2] == b"1"
-
-
 def test_idle_connections_are_closed_and_working_ones_are_not(app: App, stage: Stage, link: Links) -> None:
     idle, working = link(app), link(app)
     working.send(get("/wait"))

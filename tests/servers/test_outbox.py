@@ -80,7 +80,8 @@ def test_answers_of_one_read_do_not_pile_up(app_factory: AppFactory, link: Links
     till.send(b'{"action":"large"}\n' * 300)
     connection = only(app)
     wait_until(lambda: connection._outbox is not None and not connection._busy)
-    assert connection._inbox
+    assert connection.unfinished
+    assert connection._front, "what is left of the 300"
     assert connection._outbox is not None
     assert len(connection._outbox) < 3_000_000
     for _ in range(300):

@@ -87,7 +87,8 @@ def test_an_idle_connection_keeps_nothing(app: App) -> None:
         assert till.request("echo", text="x")
         connection = only(app)
         wait_until(lambda: not app.doors.runtime.handlers.busy)
-        assert (connection._inbox, connection._outbox, connection._writer, connection._drained) == ([], None, None, None)
+        assert (connection._inbox, connection._front, connection._drained) == ([], [], None)
+        assert {connection._outbox, connection._outgoing, connection._writer, connection._incoming, connection.handler} == {None}
 
 
 def test_lingering_reads_away_what_comes_after_the_last_word(app: App, link: Links) -> None:
@@ -124,10 +125,10 @@ def test_lingering_is_bounded_in_time(app: App, link: Links) -> None:
 
 
 def test_idle_zero_means_never(make_echo: Make, link: Links) -> None:
-    app = make_echo(web={"idle": 0})
-    link(app)
-    app.doors.servers["web"].sweep(app.doors.runtime.now + 1e9)  # type: ignore[union-attr]
-    assert len(connections(app, "web")) == 1
+    app = make_echo(till={"idle": 0, "first_byte": 0})
+    link(app, "till")
+    app.doors.servers["till"].sweep(app.doors.runtime.now + 1e9)  # type: ignore[union-attr]
+    assert len(connections(app)) == 1
 
 
 def test_reading_moves_the_deadline(app: App) -> None:
@@ -182,11 +183,12 @@ def test_a_silent_peer_does_not_keep_a_handler(app: App, link: Links) -> None:
     web.send(b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
     runtime, server = app.doors.runtime, app.doors.servers["web"]
     wait_until(lambda: runtime.handlers.busy == 1)
-    (connection,) = connections(app, "web")
-    connection.deadline = 0.0
-    server.sweep(runtime.now)  # type: ignore[union-attr]
+    server.sweep(runtime.now + 30)  # type: ignore[union-attr]
+    assert web.response()[0] == 408
+    assert web.read_all() == b""
+    web.close()
     wait_until(lambda: not runtime.handlers.busy)
-    assert not connections(app, "web")
+    wait_until(lambda: not connections(app, "web"))
 
 
 def test_nothing_is_handled_when_opened_was_stopped_from_outside(app_factory: Any, link: Links) -> None:

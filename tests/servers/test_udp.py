@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
+from zope.interface.verify import verifyObject
 
+from greenimi import IConnection
 from greenimi.app import App
 from greenimi.servers.udp import UdpPeer, UdpServer
 from greenimi.testing.clients import DatagramClient
@@ -115,3 +119,82 @@ def test_a_waiting_handler_can_answer_while_the_server_drains(app: App, stage: S
         server(app).drain()
         stage.gate.set()
         assert client.receive() == "waited"
+
+
+def test_datagrams_are_counted_and_timed(make_echo: Make) -> None:
+    app = make_echo(beacon={"max_message": 100})
+    with DatagramClient(app, "beacon") as client:
+        client.send({"action": "echo", "text": "x" * 100})
+        for _ in range(3):
+            assert client.request("echo", text="small") == {"text": "small"}
+    found = server(app)
+    assert (found.accepted_count, found.refused, found.handled, found.dropped) == (4, 1, 3, 0)
+    assert found.latency.sum > 0
+
+
+def test_a_peer_has_no_tls(app: App) -> None:
+    peer = UdpPeer(server(app), ("127.0.0.1", 9))
+    assert (peer.secure, peer.tls) == (False, None)
+    assert verifyObject(IConnection, peer)
+
+
+# -- slots ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def slots(app: App) -> Iterator[list[socket.socket]]:
+    """Three sockets that other processes read as well, so that the server waits to be told which ones are its own."""
+    bound = []
+    for _ in range(3):
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.bind(("127.0.0.1", 0))
+        server(app).attach(sock, share=True)
+        bound.append(sock)
+    yield bound
+    for sock in bound:
+        sock.close()
+
+
+def answers(slots: list[socket.socket]) -> list[int]:
+    """Which of them are read, and answered."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(0.3)
+        for number, slot in enumerate(slots):
+            client.sendto(b'{"action":"echo","text":"%d"}' % number, slot.getsockname())
+        found = []
+        with suppress(TimeoutError):
+            while True:
+                found.append(int(client.recv(100).split(b'"')[3]))
+        return sorted(found)
+
+
+def test_of_shared_slots_it_reads_those_that_it_is_told_to(app: App, slots: list[socket.socket]) -> None:
+    server(app).start()
+    assert answers(slots) == []
+    server(app).read({0, 2})
+    assert answers(slots) == [0, 2]
+    assert server(app).handled == 4, "what came before it was told has waited"
+    server(app).read({1})
+    assert answers(slots) == [1]
+    server(app).read({0, 1, 2})
+    assert answers(slots) == [0, 1, 2]
+    server(app).drain()
+    assert answers(slots) == []
+
+
+def test_a_slot_that_waits_for_a_free_handler_is_not_read_after_it_was_taken_away(make_echo: Make) -> None:
+    app = make_echo(handlers=1)
+    stage = app.container.get(Stage)
+    with DatagramClient(app, "beacon") as client:
+        client.send({"action": "wait"})
+        client.send({"action": "echo", "text": "x"})
+        wait_until(lambda: stage.waiting)
+        server(app).read(())
+        server(app).read({0})
+        server(app).read(())
+        stage.gate.set()
+        assert client.receive() == "waited"
+        with pytest.raises(TimeoutError):
+            client.receive(timeout=0.1)
+        server(app).read({0})
+        assert client.receive() == {"text": "x"}

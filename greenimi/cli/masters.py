@@ -1,0 +1,111 @@
+"""Find a running master of this user and talk to it: what ``status``, ``reload`` and ``drain`` have in common."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from argparse import SUPPRESS, ArgumentParser, Namespace
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from greenimi.cli.options import CONF_HELP, conf_file, read_config
+from greenimi.errors import StartError
+from greenimi.servers.control import control_folder, control_path
+from greenimi.servers.settings import WorkerSettings
+
+_PATIENCE = 10.0
+"""Seconds for a master to answer a question."""
+
+
+class NoMaster(StartError):
+    """No master could be asked, or more than one was meant."""
+
+
+def add_master(parser: ArgumentParser) -> None:
+    parser.add_argument("conf", nargs="?", default=SUPPRESS, metavar="CONF", help=f"{CONF_HELP}; says which master is meant")
+    parser.add_argument("--pid", type=int, help="the process id of the master, when several serve the same conf")
+
+
+def find_master(options: Namespace) -> Path:
+    """The control socket of the master that serves this conf, or that has this process id.  Raises NoMaster."""
+    folder = _folder(options)
+    if options.pid:
+        path = control_path(folder, options.pid)
+        if not _is_alive(path):
+            raise NoMaster(f"no master with the process id {options.pid} has a socket in {folder}", hint=_hint(folder))
+        return path
+    conf = str(conf_file(options).resolve())
+    found = [(path, status["master"]) for path, status in masters(folder)]
+    mine = [(path, master) for path, master in found if master["conf"] == conf]
+    if not mine:
+        raise NoMaster(f"no running master serves {conf}", hint=_hint(folder, found))
+    newest = max(mine, key=lambda pair: float(pair[1]["since"]))
+    older = [master for _, master in mine if master["pid"] not in (newest[1]["pid"], newest[1]["before"])]
+    if older:
+        pids = ", ".join(str(master["pid"]) for _, master in mine)
+        raise NoMaster(f"several masters serve {conf}: {pids}", hint="say which: --pid")
+    return newest[0]
+
+
+def _hint(folder: Path, others: list[tuple[Path, Mapping[str, Any]]] = []) -> str:  # noqa: B006 - never changed
+    known = "; ".join(f"{master['pid']} serves {master['conf']}" for _, master in others)
+    return f"running: {known}" if known else f"none of this user is running (sockets are in {folder})"
+
+
+def _folder(options: Namespace) -> Path:
+    """Where conf has its sockets; the usual place when there is no conf here."""
+    configured = ""
+    if conf_file(options).is_file():
+        configured = read_config(options).settings("workers", WorkerSettings).control
+    return control_folder(configured)
+
+
+def masters(folder: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """Every running master with its status.  Sockets that masters left behind when they were killed are removed."""
+    for path in sorted(folder.glob("*.sock")):
+        try:
+            answer = ask(path, {"do": "status"})
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+            continue
+        except OSError:
+            continue
+        yield path, answer["status"]
+
+
+def _is_alive(path: Path) -> bool:
+    try:
+        ask(path, {"do": "status"})
+    except OSError:
+        return False
+    return True
+
+
+def ask(
+    path: Path, question: Mapping[str, Any], says: Callable[[str], object] = lambda text: None, patience: float = _PATIENCE
+) -> Mapping[str, Any]:
+    """Ask the master at ``path`` and give its last word; ``says`` hears what it says before.  ``patience``: seconds from word to word.
+
+    Raises OSError when there is no master, or it does not answer.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(patience)
+        sock.connect(str(path))
+        sock.sendall(json.dumps(question).encode() + b"\n")
+        with sock.makefile("rb") as lines:
+            for line in lines:
+                word: dict[str, Any] = json.loads(line)
+                if "done" in word:
+                    return word
+                says(word["says"])
+    raise ConnectionError("the master went away in the middle of its answer")
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,62 @@
+"""Goodbyes, spread over some seconds: if all clients had to connect anew at once, they would come as one flood."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from math import ceil
+from time import monotonic
+from typing import Any
+
+from gevent import get_hub
+
+from greenimi.servers.timed import Timed
+
+log = logging.getLogger("greenimi.servers")
+
+_OFTEN = 0.1
+"""Seconds between two rounds of goodbyes."""
+
+
+class Farewell:
+    """Says goodbye to ``connections``, first to the first, evenly over ``seconds``; to all at once when that is not more than 0.
+
+    Those that have something to do are asked again every round until it is done.  ``everybody()`` gives whoever is connected: who is when
+    the seconds are over, though he was not when they began, is said goodbye to then.
+    """
+
+    def __init__(self, connections: Iterable[Timed], everybody: Callable[[], Iterable[Timed]], code: int, seconds: float) -> None:
+        self._everybody = everybody
+        self._code = code
+        self._seconds = seconds
+        self._began = monotonic()
+        self._left = list(connections)
+        self._left.reverse()  # it is taken from at its end
+        self._number = len(self._left)
+        self._busy: list[Timed] = []
+        self._timer: Any = get_hub().loop.timer(_OFTEN, _OFTEN)
+        self._timer.start(self._round)
+        self._round()
+
+    def end(self) -> None:
+        """Say no more goodbyes."""
+        self._timer.stop()
+        self._timer.close()
+
+    def _round(self) -> None:
+        passed = monotonic() - self._began
+        if passed >= self._seconds:
+            self._left.clear()
+            self._busy = list(self._everybody())
+        else:
+            for _ in range(len(self._left) - self._number + ceil(self._number * passed / self._seconds)):
+                self._busy.append(self._left.pop())
+        self._busy = [connection for connection in self._busy if not self._depart(connection)]
+
+    def _depart(self, connection: Timed) -> bool:
+        try:
+            return connection.depart(self._code, "the server stops")
+        except Exception:
+            log.exception("%r cannot be said goodbye to", connection)
+            connection.shut()
+            return True

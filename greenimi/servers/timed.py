@@ -1,0 +1,171 @@
+"""What the sweep of a server sees of a connection: what is under way, and whether that takes too long."""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from collections.abc import Iterable
+from math import inf
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from greenimi.codec.base import HEAD
+from greenimi.errors import ProtocolError
+from greenimi.servers.deadlines import Pace
+from greenimi.servers.outbox import LINGER, LINGERING, Outbox
+
+if TYPE_CHECKING:
+    from greenimi.codec.base import Codec
+    from greenimi.servers.base import StreamHost
+
+log = logging.getLogger("greenimi.servers")
+
+TOO_MUCH = "clients were told to come back later, there was too much to do"
+
+T = TypeVar("T", bound="Timed")
+
+_ANSWER = 20  # seconds to answer a ping
+_AT_WORK = -inf  # the deadline of silence where something is under way
+
+
+class Timed(Outbox):
+    """A connection that is looked at once a second: see ``due`` and ``look``.
+
+    A peer may be silent until ``deadline``, which each read moves on; what it has begun to send or to read has a pace to keep.
+    """
+
+    __slots__ = ("_front", "_inbox", "_incoming", "_read_on", "_silence", "deadline")
+
+    def __init__(self, server: StreamHost, sock: Any, codec: Codec) -> None:
+        super().__init__(server, sock, codec)
+        self.deadline = server.first_byte.until
+        self._silence = server.keep_alive  # what it is moved on to
+        self._incoming: Pace | None = None  # of what has begun to arrive
+        self._read_on = True
+        self._inbox: list[Any] = []
+        self._front: list[Any] = []  # what is before the inbox, turned round: a list is taken from at its end
+
+    @property
+    @abstractmethod
+    def is_open(self) -> bool: ...
+
+    @abstractmethod
+    def close(self, code: int = 1000, reason: str = "") -> None: ...
+
+    @abstractmethod
+    def _pause(self) -> None: ...
+
+    @abstractmethod
+    def _last_read(self, *, left: bool) -> None: ...
+
+    @property
+    def waiting(self) -> bool:
+        """More of the peer is here than the message at hand, or on its way."""
+        return bool(self._inbox or self._front or self.codec.partial)
+
+    @property
+    def unfinished(self) -> bool:
+        """Messages wait to be handled, or answers to be sent."""
+        return bool(self._inbox or self._front) or self._outbox is not None
+
+    def _forget_waiting(self) -> None:
+        self._inbox.clear()
+        self._front.clear()
+
+    def _bow_out(self) -> None:
+        """We said goodbye: the peer has a moment to say it, too."""
+        self._leaving = True
+        self._incoming = None
+        self.deadline = self.server.runtime.now + LINGER
+
+    def _said_all(self) -> None:
+        if self._leaving:
+            self.deadline = self.server.runtime.now + LINGER
+
+    def _time_incoming(self, size: int, *, anew: bool) -> None:
+        """A message has begun to arrive, goes on by ``size`` bytes, or is complete.  ``anew``: it is another one than before."""
+        partial = self.codec.partial
+        if not partial:
+            self._incoming = None
+        elif anew or self._incoming is None or self._incoming.what != partial:
+            server = self.server
+            if partial == HEAD:
+                self._incoming = Pace(monotonic(), server.head_time, inf, what=HEAD)
+            else:
+                self._incoming = Pace(monotonic(), server.body_time, server.min_rate, what=partial)
+        else:
+            self._incoming.passed += size
+
+    def _turn_away(self) -> None:
+        """There is too much to do: say so at once, without a handler."""
+        self.server.refuse(TOO_MUCH)
+        self._inbox.clear()
+        self.codec.turn_away()
+        self._bow_out()
+        self.flush()
+
+    def look(self, now: float) -> bool:
+        """Cut what takes too long.  True: nothing is under way, and it has been silent for too long."""
+        if self._reads_too_slowly(now):
+            log.info("%r reads too slowly, closed", self)
+            self.shut()
+            return False
+        incoming = self._incoming
+        if incoming is not None:
+            if not self._read_on:
+                incoming.put_off(now)  # it is us who do not read
+            elif incoming.late(now):
+                self._break_off()
+                return False
+        if self.deadline >= now:
+            return False
+        if self._outgoing is not None or incoming is not None or (self._busy and not self._parked):
+            self.deadline = _AT_WORK
+        elif self.deadline == _AT_WORK:  # silence begins now
+            self.deadline = now + LINGER if self._leaving else self._silence.until
+        else:
+            return True
+        return False
+
+    def _break_off(self) -> None:
+        """What the peer has begun takes too long to arrive."""
+        error = ProtocolError("the message took too long to arrive", status=408, code=1008)
+        found = self.codec.break_off(error)
+        if self._busy or self._inbox or self._front:
+            self._inbox += found  # what came before it is answered first
+            if self._drained is not None:
+                self._drained.set()  # a handler waits for it
+            self._last_read(left=False)
+        else:
+            log.info("%r: %s", self, error.text)
+            self._pause()
+            self._incoming = None
+            self.codec.fail(error)
+            self.flush()
+
+    def expire(self) -> None:
+        """Nothing was heard for too long."""
+        if self._parked or self._leaving or self.codec.closing or self._state == LINGERING:
+            self.shut()  # a handler that waits gets ConnectionClosed
+        else:
+            self.close(1001, "idle")
+
+    def probe(self) -> bool:
+        """Ask whether the peer is still there, when its protocol can: it has until the new deadline to send anything at all."""
+        if self._busy or not self.is_open or not self.codec.probe():
+            return False
+        self.deadline = self.server.runtime.now + _ANSWER
+        self.flush()
+        return True
+
+    def depart(self, code: int, reason: str) -> bool:
+        """Say goodbye, unless there is something to do; False then."""
+        if self.is_open and (self._busy or self.waiting):
+            return False
+        self.close(code, reason)
+        return True
+
+
+def due(connections: Iterable[T], now: float) -> list[T]:
+    """Those that have to be looked at: silent for too long, or with something on its way."""
+    return [each for each in connections if each.deadline < now or each._incoming is not None or each._outgoing is not None]
