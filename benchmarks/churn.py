@@ -12,7 +12,6 @@ from benchmarks.process import Process, open_files, resident, start
 from benchmarks.results import Figures
 from benchmarks.servers import Row
 
-FULL = 20  # times as many visits in a full run
 WARM_UP_PART = 0.4  # of the visits of a run that is not full: until then a worker fills its pools and caches
 SAMPLES = 30
 SLICE_SECONDS = 500  # at most, for a part of the visits
@@ -23,7 +22,7 @@ SETTLE_SECONDS = 10.0  # at most, until the last connections are gone
 def measure_churn(row: Row, found: Found, ports: Iterator[int], *, full: bool) -> None:
     for server in found.servers:
         with found.noting_failure(server), start(server, row, ports) as process:
-            figures = churn_of(row, process, row.visits * (FULL if full else 1))
+            figures = churn_of(row, process, row.full_visits if full else row.visits)
             found.add(server, figures)
             say(f"  {server.name:<20}{figures['slope_kib']:>8.2f} KiB per 1000 connections after {figures['visits']:,.0f}")
 

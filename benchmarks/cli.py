@@ -85,7 +85,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--servers", metavar="NAME,...", type=server_names, default=(), help="measure these servers")
     parser.add_argument("--rounds", metavar="N", type=between(1, 99), default=3, help="rounds (default 3)")
     parser.add_argument("--seconds", metavar="S", type=between(1, 60), default=2, help="load for each server in each round (default 2)")
-    parser.add_argument("--full", action="store_true", help="churn with twenty times as many connections: a million and 400 000")
+    parser.add_argument("--full", action="store_true", help="churn with a million connections, and 200 000 with TLS")
     parser.add_argument("--quick", action="store_true", help="one round of one second")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all figures there, each round too")
     parser.add_argument("--from", metavar="FILE", type=Path, dest="source", help="measure nothing; take the figures of an earlier --json")

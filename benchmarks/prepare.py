@@ -27,7 +27,7 @@ def prepare(rows: Sequence[Row]) -> None:
     if any(server.needs == (NGINX,) for row in rows for server in row.servers):
         need("nginx", found=NGINX.exists())
     if any(row.protocol == "https" for row in rows):
-        make_certificate()
+        make_certificate(CERTIFICATE, KEY)
     for client in {client for row in rows for client in clients(row)}:
         build(client)
     build_peers()
@@ -88,13 +88,13 @@ def build(client: Path) -> None:
     stamp.write_text(digest(*sources))
 
 
-def make_certificate() -> None:
+def make_certificate(certificate: Path, key: Path) -> None:
     """For localhost and 127.0.0.1, ECDSA on P-256, signed by itself."""
-    if CERTIFICATE.exists() and KEY.exists():
+    if certificate.exists() and key.exists():
         return
     command: list[str | Path] = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     command += ["-days", "3650", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    run([*command, "-keyout", KEY, "-out", CERTIFICATE], doing="making a certificate", seconds=60)
+    run([*command, "-keyout", key, "-out", certificate], doing="making a certificate", seconds=60)
 
 
 def need(package: str, *, found: bool) -> None:

@@ -56,6 +56,7 @@ class Row:
     depth: int = 1
     headers: tuple[str, ...] = ()
     visits: int = 0  # of churn
+    full_visits: int = 0  # of churn in a full run
 
     @property
     def group(self) -> str:
@@ -116,9 +117,9 @@ STARLETTE = uvicorn("starlette", "Starlette on uvicorn; router, three pure ASGI 
 FASTAPI = uvicorn("fastapi", "FastAPI on uvicorn; router, three pure ASGI pass-through middlewares", "fastapi_app")
 GRANIAN = Server(
     "granian-wsgi",
-    "bare WSGI application on granian, no framework, no router",
-    "{peers}/granian --interface wsgi --http 1 --host 127.0.0.1 --port {web} --backlog 2048 --no-ws --log-level warning "
-    "benchmarks.peers.wsgi_bare:app",
+    "bare WSGI application on granian, four threads, no framework, no router",
+    "{peers}/granian --interface wsgi --http 1 --host 127.0.0.1 --port {web} --backlog 2048 --blocking-threads 4 --no-ws "
+    "--log-level warning benchmarks.peers.wsgi_bare:app",
 )
 GUNICORN = "{peers}/gunicorn --worker-class gevent --workers 1 --worker-connections 2000 --bind 127.0.0.1:{web} --no-control-socket "
 GUNICORN_GEVENT = Server(
@@ -193,6 +194,23 @@ ROWS = (
     Row("memory", "Memory: a worker after start, and each of 10 000 idle WebSockets", "memory", "ws", WS, connections=10_000),
     Row("idle", "An idle server: a worker and its master, for 20 s", "idle", "http", (GREENIMI, GUNICORN_GEVENT, ASGI, GRANIAN)),
     Row("reload", "A reload under half of the full load: two workers, 64 connections", "reload", "http", (GREENIMI_PAIR,)),
-    Row("churn", "Churn: HTTP connections that come and go, three of four rudely", "churn", "http", (GREENIMI,), visits=50_000),
-    Row("tls-churn", "Churn: HTTPS connections that come and go, three of four rudely", "churn", "https", (GREENIMI_TLS,), visits=20_000),
+    Row(
+        "churn",
+        "Churn: HTTP connections come and go, three of four rudely",
+        "churn",
+        "http",
+        (GREENIMI,),
+        visits=50_000,
+        full_visits=1_000_000,
+    ),
+    Row(
+        "tls-churn",
+        "Churn: HTTPS connections come and go, three of four rudely",
+        "churn",
+        "https",
+        (GREENIMI_TLS,),
+        16,
+        visits=60_000,
+        full_visits=200_000,
+    ),
 )

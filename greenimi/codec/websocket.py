@@ -102,6 +102,7 @@ class WebSocketCodec(Codec):
         "last_pong",
         "text_default",
     )
+    parts_well = True
 
     # The other end sets this bit beside the size and sends a mask of that many bytes.
     _mask_bit = 0x80

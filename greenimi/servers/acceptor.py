@@ -77,7 +77,7 @@ class Gate:
     def each_second(self) -> None:
         self._left = self._rate
         for reason, times in self._reasons.items():
-            log.warning("server %s: %s%s", self._name, reason, f" ({times} times)")
+            log.warning("server %s: %s%s", self._name, reason, f" ({times} times)" if times > 1 else "")
         self._reasons.clear()
         self.one_left()
 

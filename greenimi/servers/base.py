@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from collections.abc import Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -72,11 +73,6 @@ class StreamHost:
     def handled(self) -> int:
         """Messages handled so far."""
         return self.latency.count
-
-    @property
-    def deadline(self) -> float:
-        """Of the silence of a connection that is heard of now."""
-        return self.idle.until
 
     def _held(self) -> int:
         return len(self.connections) + (self.entrance.count if self.entrance is not None else 0)
@@ -164,6 +160,10 @@ class StreamHost:
         self.connections.add(connection)
         if data:
             connection.feed(data)
+
+    def answer_at_once(self, connection: StreamConnection, messages: Sequence[Any]) -> bool:
+        """Answer without a handler what must be answered although all of them are busy; False when it is nothing of the kind."""
+        return False
 
     def refuse(self, reason: str) -> None:
         """Count somebody who is sent away; the log tells it once a second."""

@@ -21,7 +21,8 @@ _OFTEN = 0.1
 class Farewell:
     """Says goodbye to ``connections``, first to the first, evenly over ``seconds``; to all at once when that is not more than 0.
 
-    Those that have something to do are asked again every round until it is done.  ``everybody()`` gives whoever is connected: who is when
+    Those that have something to do are asked again every round until it is done; so are, until the seconds are over, those that said
+    something a moment ago and could be saying more.  ``everybody()`` gives whoever is connected: who is when
     the seconds are over, though he was not when they began, is said goodbye to then.
     """
 
@@ -45,17 +46,18 @@ class Farewell:
 
     def _round(self) -> None:
         passed = monotonic() - self._began
-        if passed >= self._seconds:
+        at_last = passed >= self._seconds
+        if at_last:
             self._left.clear()
             self._busy = list(self._everybody())
         else:
             for _ in range(len(self._left) - self._number + ceil(self._number * passed / self._seconds)):
                 self._busy.append(self._left.pop())
-        self._busy = [connection for connection in self._busy if not self._depart(connection)]
+        self._busy = [connection for connection in self._busy if not self._depart(connection, at_last=at_last)]
 
-    def _depart(self, connection: Timed) -> bool:
+    def _depart(self, connection: Timed, *, at_last: bool) -> bool:
         try:
-            return connection.depart(self._code, "the server stops")
+            return connection.depart(self._code, "the server stops", at_last=at_last)
         except Exception:
             log.exception("%r cannot be said goodbye to", connection)
             connection.shut()

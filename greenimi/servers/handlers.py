@@ -32,7 +32,7 @@ class HandlerPool:
     refers to it from outside (a pending timeout would, or whoever means to kill the job later), and nothing hangs on it (a value in a
     ``threading.local``, for example).  If it is not, it is retired.  So a job's greenlet must not be kept beyond the job without need.
 
-    ``queue`` is how many jobs may wait for a free greenlet before the pool calls itself ``overloaded``; it takes them nevertheless.
+    While jobs wait for a free greenlet the pool is ``crowded``.  ``queue`` is how many jobs may wait for a free greenlet before the pool calls itself ``overloaded``; it takes them nevertheless.
     """
 
     __slots__ = (
@@ -46,6 +46,7 @@ class HandlerPool:
         "_running",
         "_waiting",
         "_when_free",
+        "crowded",
         "limit",
         "overloaded",
         "queue",
@@ -54,7 +55,8 @@ class HandlerPool:
     def __init__(self, limit: int = 1000, keep: int = 128, queue: int = 2000, long_lived: int = 10_000) -> None:
         self.limit = limit
         self.queue = max(1, queue)
-        self.overloaded = False  # an attribute, because servers read it for every message
+        self.crowded = False  # attributes, because servers read them for every message
+        self.overloaded = False
         self._keep = keep
         self._long_lived = long_lived
         self._greenlets: set[greenlet] = set()
@@ -120,6 +122,7 @@ class HandlerPool:
             self._running = worker
             worker.switch()
             self._running = worker = None
+        self.crowded = bool(self._waiting)
         self.overloaded = len(self._waiting) >= self.queue
 
     def _fresh(self) -> greenlet:
@@ -216,7 +219,7 @@ class HandlerPool:
     def kill(self) -> None:
         """End the jobs at hand at their next switch, and forget those that wait."""
         self._waiting.clear()
-        self.overloaded = False
+        self.crowded = self.overloaded = False
         loop = get_hub().loop
         for busy in (self._greenlets | self._apart).difference(self._idle):
             loop.run_callback(busy.throw, GreenletExit)

@@ -23,6 +23,7 @@ from greenimi.interfaces import IService
 from greenimi.marks import Mark, Where, get, here, http
 from greenimi.message import Request, Response
 from greenimi.servers.doors import Doors
+from greenimi.servers.http import HttpServer
 from greenimi.servers.metrics import CONTENT_TYPE, exposition
 from greenimi.servers.statistics import Statistics
 from greenimi.servers.totals import read
@@ -94,8 +95,10 @@ class Health:
 
     tier = Tier.WORK
 
-    def __init__(self, container: Container, statistics: Statistics) -> None:
+    def __init__(self, container: Container, statistics: Statistics, settings: HealthSettings) -> None:
         self._container = container
+        self._settings = settings
+        self.endpoints: Any = None  # the controller, where a server answers
         self._statistics = statistics
         self._checks: dict[str, _Check] = {}
         self._greenlets: list[green.Greenlet] = []
@@ -121,8 +124,16 @@ class Health:
     # -- as a service ------------------------------------------------------------------------------------------------
     def start(self) -> None:
         self._started = True
+        self._answer_at_once()
         for check in self._checks.values():
             self._begin(check)
+
+    def _answer_at_once(self) -> None:
+        """Have a worker whose handlers are all busy still say that it lives, and whether it is ready."""
+        server = self._container.get(Doors).servers.get(self._settings.server)
+        if self.endpoints is not None and isinstance(server, HttpServer):
+            own = server.container.get(self.endpoints)
+            server.at_once.update({self._settings.live: lambda request: own.liveness(), self._settings.ready: own.readiness})
 
     def drain(self) -> None:
         """Nothing to do: the checks go on until the end."""
@@ -188,7 +199,7 @@ def includeme(setup: Setup) -> None:
     settings = setup.settings("health", HealthSettings)
     container = setup.container
     statistics = Statistics(lambda: container.get(Doors), container.get(Events))
-    health = Health(container, statistics)
+    health = Health(container, statistics, settings)
     container.add(Statistics, statistics)
     container.add(Health, health)
     setup.add_service(statistics, "statistics")
@@ -197,7 +208,8 @@ def includeme(setup: Setup) -> None:
     allowed = _networks(setup, settings)
     if settings.server:
         _check_server(setup, settings.server)
-        setup.include(endpoints(settings, allowed, debug=bool(setup.config.get("app.debug", False))))
+        health.endpoints = endpoints(settings, allowed, debug=bool(setup.config.get("app.debug", False)))
+        setup.include(health.endpoints)
 
 
 def _add_check(setup: Setup, owner: type | None, name: str, target: Any, mark: Mark) -> None:

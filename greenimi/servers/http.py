@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import Context
 from itertools import chain
@@ -30,12 +31,16 @@ _TOO_LATE = Response(b"the handler took too long\n", 503)
 
 
 class HttpServer(StreamHost):
-    """``kind = "http"``."""
+    """``kind = "http"``.
+
+    at_once  paths that are answered in the hub by a function that waits for nothing, when all handlers are busy
+    """
 
     def __init__(self, name: str, settings: ServerSettings, container: Container, runtime: Runtime, pipeline: HttpPipeline) -> None:
         super().__init__(name, "http", settings, container, runtime)
         self.pipeline = pipeline
         self.keep_alive = Silence(settings.keep_alive, runtime.now)
+        self.at_once: dict[str, Callable[[Request], Response]] = {}
         self._endpoint = HttpEndpoint(self)
         self._limits = Http1Limits(
             line=settings.max_line,
@@ -50,6 +55,14 @@ class HttpServer(StreamHost):
 
     def new_endpoint(self) -> HttpEndpoint:
         return self._endpoint
+
+    def answer_at_once(self, connection: StreamConnection, messages: Sequence[Any]) -> bool:
+        request = messages[0]
+        if len(messages) > 1 or type(request) is not Request or request.path not in self.at_once or request.method != "GET" or request.stream:
+            return False
+        request.connection = connection
+        connection.answer(request, self.at_once[request.path](request))
+        return True
 
 
 class HttpEndpoint:

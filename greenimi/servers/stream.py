@@ -19,7 +19,7 @@ from zope.interface import implementer
 
 from greenimi.errors import ConnectionClosed
 from greenimi.interfaces import IConnection
-from greenimi.message import Message
+from greenimi.message import Message, Request, Response
 from greenimi.servers.outbox import CLOSED, LINGER, LINGERING, OPEN
 from greenimi.servers.timed import Timed
 
@@ -147,9 +147,12 @@ class StreamConnection(Timed):
         if messages and not self._leaving:
             self._inbox += messages
             if not self._busy:
-                if server.handlers.overloaded:
-                    self._turn_away()
-                    return
+                if server.handlers.crowded:
+                    if server.answer_at_once(self, self._inbox):
+                        return
+                    if server.handlers.overloaded:
+                        self._turn_away()
+                        return
                 self._busy = True
                 server.handlers.start(_work, self)
                 if self._state == CLOSED:
@@ -170,6 +173,12 @@ class StreamConnection(Timed):
     def feed(self, data: bytes) -> None:
         """Take what was read from the socket before this connection was made."""
         self._readable(data)
+
+    def answer(self, request: Request, response: Response) -> None:
+        """Answer the only message that waits, in the hub.  For what must not wait for a handler."""
+        self._inbox.clear()
+        self.codec.respond(request, response)  # type: ignore[attr-defined]  # an HTTP codec, or there were no request
+        self.flush()
 
     def _pause(self) -> None:
         if self._read_on:

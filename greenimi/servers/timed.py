@@ -25,6 +25,7 @@ TOO_MUCH = "clients were told to come back later, there was too much to do"
 T = TypeVar("T", bound="Timed")
 
 _ANSWER = 20  # seconds to answer a ping
+_LATELY = 2.0  # seconds, of deadlines that move once a second
 _AT_WORK = -inf  # the deadline of silence where something is under way
 
 
@@ -158,12 +159,21 @@ class Timed(Outbox):
         self.flush()
         return True
 
-    def depart(self, code: int, reason: str) -> bool:
-        """Say goodbye, unless there is something to do; False then."""
-        if self.is_open and (self._busy or self.waiting):
+    def depart(self, code: int, reason: str, *, at_last: bool) -> bool:
+        """Say goodbye; False when that should wait: there is something to do, or something may be on its way to us that would be lost.
+
+        ``at_last``: nothing is waited for any longer that is not here.
+        """
+        if self.is_open and (self._busy or self.waiting or not (at_last or self.codec.parts_well or not self._heard_lately)):
             return False
         self.close(code, reason)
         return True
+
+    @property
+    def _heard_lately(self) -> bool:
+        """It connected or said something within the last second or two."""
+        return any(silence.until - _LATELY < self.deadline <= silence.until for silence in (self._silence, self.server.first_byte))
+
 
 
 def due(connections: Iterable[T], now: float) -> list[T]:

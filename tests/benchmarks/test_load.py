@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import threading
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.load import read_wrk
-from benchmarks.paths import HERE, BenchError
+from benchmarks.paths import BenchError
 
 WRK = """Running 2s test @ http://127.0.0.1:21000/hello/world
   1 threads and 64 connections
@@ -43,12 +42,8 @@ def test_wrk_with_wrong_answers_or_none(text: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("gcc") is None:
-        pytest.skip("gcc is needed to compile the load client")
-    program = tmp_path_factory.mktemp("load") / "load"
-    subprocess.run(["gcc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O1", "-o", program, HERE / "load.c"], check=True)
-    return program
+def client(compiled: Callable[..., Path]) -> Path:
+    return compiled("load")
 
 
 @contextmanager
@@ -123,4 +118,4 @@ def test_wrong_answers_end_the_run(client: Path, protocol: str, answer: Callable
 def test_wrong_use_is_told(client: Path, options: list[str]) -> None:
     done = subprocess.run([client, *options], check=False, capture_output=True, text=True, timeout=10)
     assert done.returncode == 2
-    assert "see load --help" in done.stderr
+    assert "see --help" in done.stderr

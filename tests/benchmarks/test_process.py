@@ -6,13 +6,14 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks import process
 from benchmarks.paths import BenchError
-from benchmarks.process import free_ports, start
+from benchmarks.process import free_ports, open_files, resident, start
 from benchmarks.servers import Row, Server
 
 ROW = Row("row", "a row", "client", "tcp", ())
@@ -68,6 +69,36 @@ def test_a_stubborn_server_is_ended_with_its_children(ports: Iterator[int]) -> N
         assert running.worker_bytes() > 0
         assert running.cpu_seconds() > 0
     assert [stat for stat in running._session() if not is_zombie(stat.pid)] == []
+
+
+KILL = "import os, signal, sys; [os.kill(int(pid), 9) for pid in open(f'/proc/{sys.argv[1]}/task/{sys.argv[1]}/children').read().split()]"
+
+
+def test_a_reload_is_over_when_the_old_workers_are_gone(ports: Iterator[int]) -> None:
+    command = f"{sys.executable} -c {shlex.quote(KILL.replace('{', '{{').replace('}', '}}'))} {{pid}}"
+    master = replace(server(STUBBORN.replace("signal.SIGTERM", "signal.SIGCHLD")), reload=command)
+    with start(master, ROW, ports) as running:
+        old = running.workers()
+        running.reload(5)
+        assert not running.workers() & old
+
+
+@pytest.mark.parametrize(
+    ("program", "complaint"),
+    [("raise SystemExit('no master')", "the reload failed: no master"), ("pass", "old workers were still there")],
+)
+def test_a_reload_that_does_not_happen_is_told(ports: Iterator[int], program: str, complaint: str) -> None:
+    running_server = replace(server(STUBBORN), reload=f"{sys.executable} -c {shlex.quote(program)} {{pid}}")
+    with start(running_server, ROW, ports) as running, pytest.raises(BenchError, match=complaint):
+        running.reload(1)
+
+
+def test_what_a_process_holds() -> None:
+    before = open_files(os.getpid())
+    with Path(os.devnull).open():
+        assert open_files(os.getpid()) == before + 1
+    assert resident(os.getpid()) > 2**20
+    assert resident(2**22 + 1) == 0
 
 
 def is_zombie(pid: int) -> bool:

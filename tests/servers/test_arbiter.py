@@ -208,6 +208,7 @@ def test_workers_leave_in_order_when_the_master_is_killed(start: Start) -> None:
     gunicorn.signal(signal.SIGKILL)
     wait_until(lambda: f"<{worker} draining False>" in gunicorn.log, PATIENCE)
     wait_until(lambda: f"Worker exiting (pid: {worker})" in gunicorn.log, PATIENCE)
+    assert "Traceback" not in gunicorn.log
 
 
 @pytest.mark.live

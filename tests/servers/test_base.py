@@ -114,7 +114,7 @@ def test_silence_of_zero_is_never(make_echo: Make, link: Links) -> None:
     till.send(b'{"action":"echo","text":"x"}\n')
     assert till.line() == b'{"text":"x"}\n'
     later(app, 1e9, "till")
-    assert host(app, "till").deadline == inf
+    assert host(app, "till").idle.until == inf
     assert len(host(app, "till").connections) == 1
 
 

@@ -98,7 +98,8 @@ def test_a_list_instead_of_a_question_is_an_unknown_one(control: Control, asked:
     with socket.socket(socket.AF_UNIX) as caller:
         caller.connect(str(control.path))
         caller.sendall(json.dumps([1]).encode() + b"\n")
-        wait_until(lambda: asked == [{}])
+        wait_until(lambda: asked)
+    assert asked == [{}]
 
 
 # -- the folder ------------------------------------------------------------------------------------------------------

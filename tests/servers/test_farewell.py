@@ -127,6 +127,19 @@ def test_who_is_at_work_goes_when_he_is_done(app: App, stage: Stage, link: Links
         assert web.response()[1]["Connection"] == "close"
 
 
+def test_a_request_that_has_begun_to_arrive_is_something_to_do(app: App, link: Links) -> None:
+    web = link(app)
+    web.send(get("/item/1")[:10])
+    (connection,) = host(app).connections
+    wait_until(lambda: connection.waiting)
+    host(app).drain()
+    host(app).farewell(1001, 0)
+    green.sleep(0.25)
+    web.send(get("/item/1")[10:])
+    assert web.response()[2] == b"1"
+    assert web.read_all() == b""
+
+
 def test_what_is_queued_goes_out_before_the_goodbye(app: App) -> None:
     with WebSocketClient(app, "/chat") as chat:
         assert chat.request("echo", text="x") == {"text": "x"}

@@ -17,6 +17,7 @@ from greenimi.app import App
 from greenimi.container.context import scope
 from greenimi.errors import HandlerTimeout
 from greenimi.servers.base import StreamHost
+from greenimi.servers.overtime import Overtime
 from greenimi.testing.clients import DatagramClient, MessageClient, WebSocketClient
 from greenimi.testing.links import connect
 from greenimi.testing.plugin import AppFactory
@@ -361,6 +362,24 @@ class Stand:
         self.handler: Any = None
         self.began = 0.0
         self.server = SimpleNamespace(handler_time=1)
+
+
+def test_one_that_goes_on_and_sends_is_stopped_anew() -> None:
+    """It swallows the error, and yet it gets on: the process need not be given up for that."""
+    stopped: list[BaseException] = []
+    given_up: list[str] = []
+    pool: Any = SimpleNamespace(_apart=(), interrupt=lambda handler, error, still: stopped.append(error) if still() else None)
+    overtime = Overtime(pool, given_up.append)
+    stand = Stand()
+    stand.handler = getcurrent()
+    overtime.sources.append(lambda: [stand])
+    for second in range(10):
+        stand.began = second * 1e9
+        overtime.look(second + 2)
+    assert (len(stopped), given_up) == (10, [])
+    for second in range(12, 20):
+        overtime.look(second)
+    assert (len(stopped), given_up) == (12, ["a handler does not stop"])
 
 
 def test_handlers_that_stand_apart_are_left_alone(app: App) -> None:

@@ -189,18 +189,21 @@ def test_who_waits_for_100_continue_is_not_late(make_echo: Make, link: Links) ->
     assert web.response()[2] == b"[5]"
 
 
-def test_time_in_which_we_do_not_read_is_not_the_clients(make_echo: Make, link: Links) -> None:
-    app = make_echo(web={"body_time": 5, "handler_time": 0})
+def test_time_in_which_we_do_not_read_is_not_the_clients(make_echo: Make, link: Links, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = make_echo(web={"body_time": 5, "handler_time": 0, "min_rate": 10**9})
     stage = app.container.get(echo.Stage)
     web = link(app)
-    web.send(b"POST /sizes HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n")
+    clock = Clock(app, monkeypatch)
+    web.send(b"POST /sizes HTTP/1.1\r\nHost: x\r\nContent-Length: 200001\r\n\r\n")
     sender = green.spawn(web.send, b"x" * 200_000)
     wait_until(lambda: stage.waiting and not only(app)._read_on)
-    for _ in range(3):
-        pass_seconds(app, 100)
+    clock.tick(seconds=100)
     stage.gate.set()
-    assert web.response()[2] == b"[200000]"
     sender.get()
+    wait_until(lambda: only(app)._parked and body(app) == 200_000)
+    clock.tick(seconds=4)
+    web.send(b"x")
+    assert web.response()[2] == b"[200001]"
 
 
 # -- frames and packets ----------------------------------------------------------------------------------------------
@@ -376,6 +379,11 @@ def full(make_echo: Make, link: Links) -> Iterator[App]:
     stage.gate.set()
 
 
+def overload(app: App) -> None:
+    """As the pool does when too many wait."""
+    app.doors.runtime.handlers.crowded = app.doors.runtime.handlers.overloaded = True
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 def test_http_is_told_to_come_back_without_a_handler(full: App, link: Links, method: str) -> None:
     web = link(full)
@@ -395,14 +403,14 @@ def test_a_websocket_is_closed_with_1013(make_echo: Make, caplog: pytest.LogCapt
     app = make_echo()
     with WebSocketClient(app, "/chat") as chat:
         assert chat.request("echo", text="x") == {"text": "x"}
-        app.doors.runtime.handlers.overloaded = True
+        app.doors.runtime.handlers.crowded = app.doors.runtime.handlers.overloaded = True
         chat._sock.sendall(masked_frame('{"action":"note","number":1}') * 2)
         with pytest.raises(ConnectionClosed, match="1013 come back later"):
             chat.receive()
         wait_until(lambda: not host(app).connections)
     assert 1 not in app.container.get(echo.Stage).log
     pass_seconds(app, 1)
-    assert "server web: clients were told to come back later, there was too much to do (1 times)" in caplog.text
+    assert "server web: clients were told to come back later, there was too much to do" in caplog.text
 
 
 def test_a_tcp_connection_is_closed(make_echo: Make, link: Links) -> None:
@@ -410,7 +418,7 @@ def test_a_tcp_connection_is_closed(make_echo: Make, link: Links) -> None:
     till = link(app, "till")
     till.send(b'{"action":"echo","text":"x"}\n')
     assert till.line() == b'{"text":"x"}\n'
-    app.doors.runtime.handlers.overloaded = True
+    app.doors.runtime.handlers.crowded = app.doors.runtime.handlers.overloaded = True
     till.send(b'{"action":"note","number":1}\n')
     assert till.read_all() == b""
     assert link(app, "till").read_all() == b"", "nor is it let in: its `opened` handler would be one more to wait"
@@ -448,14 +456,14 @@ def test_many_small_packets_of_one_read_cost_no_more_each(app: App, link: Links)
             handled.append(message)
 
     connection.endpoint = Counts()  # type: ignore[assignment]
-    many: list[Any] = [object() for _ in range(100_000)]
+    many: list[Any] = [object() for _ in range(300_000)]
     connection.take(many)
     connection._busy = True
     began = monotonic()
     connection._start_later()
     wait_until(lambda: len(handled) == len(many))
     assert handled == many
-    assert monotonic() - began < 1, "0.1 s; it was 2 s"
+    assert monotonic() - began < 3, "it takes 0.3 s; it was 15 s"
 
 
 # -- in real time --------------------------------------------------------------------------------------------------

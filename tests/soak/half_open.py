@@ -33,10 +33,14 @@ SETTINGS = {
     "servers.till.write_time": str(WRITE),
 }
 
-_SHAKE = (
-    b"GET /chat HTTP/1.1\r\nHost: soak\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
-    + (b"AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
-)
+_SHAKE = b"""GET /chat HTTP/1.1\r
+Host: soak\r
+Upgrade: websocket\r
+Connection: Upgrade\r
+Sec-WebSocket-Version: 13\r
+Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r
+\r
+"""
 
 
 def quiet_websocket(sock: socket.socket) -> None:
