@@ -51,7 +51,7 @@ def main() -> None:
     tls = TLS.format(certificate=pair[0], key=pair[1]) if pair else ""
     config = folder / "nginx.conf"
     config.write_text(CONFIG.format(folder=folder, port=port, ssl=" ssl" if pair else "", tls=tls))
-    os.execv(NGINX, [str(NGINX), "-p", str(folder), "-c", str(config)])
+    os.execv(NGINX, [str(NGINX), "-e", "stderr", "-p", str(folder), "-c", str(config)])
 
 
 if __name__ == "__main__":

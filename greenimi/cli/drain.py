@@ -33,4 +33,3 @@ def run(options: Namespace) -> int:
         time.sleep(0.1)
     say("done")
     return 0
-

@@ -26,8 +26,8 @@ class Codec(ABC):
     ``paused``   True: feed no more bytes until it turns False
     ``ended``    True: no message will come any more, because the peer said goodbye, went away or broke the protocol.  Whoever drives the
                  codec lets the messages it already has be handled, then calls ``close`` (or ``fail``), so that their replies go out first.
-    ``parts_well`` True: the protocol has a goodbye that the peer answers, so it may be said at any moment; in other protocols a message that
-                 is on its way at that moment is lost.
+    ``parts_well`` True: the protocol has a goodbye that the peer answers, so it may be said at any moment; in other protocols a message
+                 that is on its way at that moment is lost.
     ``partial``  what the peer has begun and not completed: HEAD of an HTTP request, BODY of one, or of any other message, or NOTHING.
                  Says nothing after ``ended``.
     """

@@ -32,7 +32,8 @@ class HandlerPool:
     refers to it from outside (a pending timeout would, or whoever means to kill the job later), and nothing hangs on it (a value in a
     ``threading.local``, for example).  If it is not, it is retired.  So a job's greenlet must not be kept beyond the job without need.
 
-    While jobs wait for a free greenlet the pool is ``crowded``.  ``queue`` is how many jobs may wait for a free greenlet before the pool calls itself ``overloaded``; it takes them nevertheless.
+    While jobs wait for a free greenlet the pool is ``crowded``; when ``queue`` of them wait it calls itself ``overloaded``, and takes them
+    nevertheless.
     """
 
     __slots__ = (

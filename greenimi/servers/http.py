@@ -58,7 +58,9 @@ class HttpServer(StreamHost):
 
     def answer_at_once(self, connection: StreamConnection, messages: Sequence[Any]) -> bool:
         request = messages[0]
-        if len(messages) > 1 or type(request) is not Request or request.path not in self.at_once or request.method != "GET" or request.stream:
+        if len(messages) > 1 or type(request) is not Request or request.method != "GET" or request.stream is not None:
+            return False
+        if request.path not in self.at_once:
             return False
         request.connection = connection
         connection.answer(request, self.at_once[request.path](request))

@@ -30,6 +30,8 @@ _SETTLES = 1.0
 """Seconds that new workers must stay ready before the old ones leave."""
 
 _MOST_OUTPUT = 8192
+_NICE = 10
+"""How much the checking process steps back behind those that serve."""
 
 
 class Roll:
@@ -71,6 +73,7 @@ class Roll:
         command = self._arbiter.deployment.check_command()
         actions = [(os.POSIX_SPAWN_DUP2, write, 1), (os.POSIX_SPAWN_DUP2, write, 2)]
         self.checker = os.posix_spawn(command[0], command, os.environ, file_actions=actions)
+        os.setpriority(os.PRIO_PROCESS, self.checker, _NICE)
         os.close(write)
         self.descriptor = read
 

@@ -9,6 +9,8 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from gevent import monkey
+
 from greenimi.codec.base import HEAD
 from greenimi.errors import ProtocolError
 from greenimi.servers.deadlines import Pace
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from greenimi.servers.base import StreamHost
 
 log = logging.getLogger("greenimi.servers")
+
+_poll = monkey.get_original("select", "poll")  # a look that does not wait
 
 TOO_MUCH = "clients were told to come back later, there was too much to do"
 
@@ -164,16 +168,26 @@ class Timed(Outbox):
 
         ``at_last``: nothing is waited for any longer that is not here.
         """
-        if self.is_open and (self._busy or self.waiting or not (at_last or self.codec.parts_well or not self._heard_lately)):
-            return False
+        if self.is_open:
+            if self._busy or self.waiting:
+                return False
+            if not self.codec.parts_well and (self._has_more() or (self._heard_lately and not at_last)):
+                return False
         self.close(code, reason)
         return True
+
+    def _has_more(self) -> bool:
+        """Something is here that was not read yet."""
+        if not self._read_on:
+            return False
+        look = _poll()
+        look.register(self._sock.fileno(), 1)
+        return bool(look.poll(0))
 
     @property
     def _heard_lately(self) -> bool:
         """It connected or said something within the last second or two."""
         return any(silence.until - _LATELY < self.deadline <= silence.until for silence in (self._silence, self.server.first_byte))
-
 
 
 def due(connections: Iterable[T], now: float) -> list[T]:

@@ -112,4 +112,3 @@ class Gunicorn:
 
 def _variable(key: str) -> str:
     return "GREENIMI__" + key.upper().replace(".", "__")
-

@@ -68,6 +68,7 @@ def haproxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
             "bind :9900": f"bind 127.0.0.1:{till[1]}",
             "${SHOP}:8000": f"${{SHOP}}:{service.addresses['web'][1]}",
             "${SHOP}:9000": f"${{SHOP}}:{service.addresses['till'][1]}",
+            "maxconn 20000": "maxconn 500",  # twice as many files
             "check port 8080": f"check port {service.addresses['health'][1]}",
             "/var/lib/haproxy/admin.sock": str(folder / "admin.sock"),
         }

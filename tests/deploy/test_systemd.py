@@ -93,7 +93,8 @@ def test_after_an_upgrade_systemd_is_told_of_the_new_master_and_of_no_end(tmp_pa
         try:
             wait_until(lambda: systemd.heard(f"MAINPID={successor}"), PATIENCE)
             service.stop()
-            green.sleep(0.5)
+            beats = systemd.told.count("WATCHDOG=1")
+            wait_until(lambda: systemd.told.count("WATCHDOG=1") > beats + 2, PATIENCE)  # what the old one said came before them
             assert not systemd.heard("STOPPING=1"), "systemd would stop the new master"
         finally:
             os.kill(successor, signal.SIGTERM)

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -39,7 +40,8 @@ class Terminal:
     def stop_serving(self) -> None:
         process, self._serving = self._serving, None
         if process is not None:
-            os.killpg(process.pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):  # a command of the page may have ended it
+                os.killpg(process.pid, signal.SIGTERM)
             process.wait(PATIENCE)
 
     def with_ports(self, text: str) -> str:

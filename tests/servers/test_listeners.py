@@ -49,7 +49,7 @@ def test_udp_is_spread_over_slots_that_one_client_never_changes(listeners: Liste
     slots = listeners.of("beacon")
     assert [one.slot for one in slots] == list(range(8))
     assert listeners.addresses() == slots[:1]
-    found = {}
+    found: dict[int, set[tuple[int, int]]] = {}
     for _ in range(16):
         with socket.socket(type=socket.SOCK_DGRAM) as client:
             client.connect(slots[0].sock.getsockname())

@@ -16,11 +16,11 @@ from tests.soak.places import CACHE, NotRun, Verdict  # noqa: E402
 
 SOAKS: dict[str, tuple[str, Callable[[Path, Verdict], None]]] = {
     "slow-http": ("slowhttptest with 1000 slow heads, bodies and readers (about 2 minutes)", slow_http.run),
-    "half-open": ("clients behind a network that swallows everything (about 1 minute, needs root)", half_open.run),
+    "half-open": ("clients behind a network that swallows everything (about 2 minutes, needs root)", half_open.run),
     "few-files": ("1000 clients where 200 files may be open (about 1 minute)", few_files.run),
-    "faults": ("killed, stopped and leaking workers, a full disk, clocks set back, bad readers (about 3 minutes)", faults.run),
+    "faults": ("killed, stopped and leaking workers, a full disk, clocks set back, bad readers (about 1 minute)", faults.run),
     "kernel-queue": ("what waits in the kernel survives kills, reloads, recycling and upgrades (about 1 minute)", kernel_queue.run),
-    "reload-loop": ("20 reloads in a row under constant load (about 3 minutes)", reload_loop.run),
+    "reload-loop": ("20 reloads in a row under constant load (about 2 minutes)", reload_loop.run),
 }
 
 NOT_RUN = 77

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
@@ -74,15 +74,18 @@ def clock_set_back(folder: Path, verdict: Verdict) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     clock = folder / "clock"
     clock.write_text("+0")
-    faked = {"LD_PRELOAD": library, "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    faked = {
+        "LD_PRELOAD": library,
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # nobody can set that clock
+        "DONT_FAKE_MONOTONIC": "1",  # as older releases call it
+    }
     settings = {"servers.web.keep_alive": str(KEEP_ALIVE), "servers.web.first_byte": str(KEEP_ALIVE), "workers.timeout": "5"}
-    with environment(**faked, DONT_FAKE_MONOTONIC="1"):
-        service_of_the_past = serving(folder, settings)
-        service = service_of_the_past.__enter__()
-    try:
+    with ExitStack() as ends:
+        with environment(**faked):
+            service = ends.enter_context(serving(folder, settings))
         _judge_clock(service, clock, verdict)
-    finally:
-        service_of_the_past.__exit__(None, None, None)
 
 
 def _judge_clock(service: Gunicorn, clock: Path, verdict: Verdict) -> None:
