@@ -104,9 +104,11 @@ def _private_bind() -> str:
 def checked() -> Any:
     """What ``gunicorn --check-config`` loads: the application, built and thrown away.  A stock worker must not serve it."""
     try:
-        app = App.from_file(_deployment.file, argv=_deployment.argv).commit()
-        app.doors.build()
-        app.stop()
+        app = App.from_file(_deployment.file, argv=_deployment.argv)
+        try:
+            app.commit().doors.build()
+        finally:
+            app.stop()
     except StartError as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(1) from None

@@ -192,7 +192,7 @@ def test_term_says_goodbye_and_runs_what_is_to_run_at_the_end(start: Start) -> N
         assert (chat.close_code, chat.close_reason) == (1001, "the server stops")
     assert gunicorn.stop() == 0
     words = re.findall(rf"<{worker} (\w+)>", gunicorn.log)
-    assert words[-3:] == ["WorkerStopping", "closed", "WorkerStopped"]
+    assert words[-4:] == ["WorkerDraining", "closed", "WorkerStopping", "WorkerStopped"]
     assert "SIGKILL" not in gunicorn.log
 
 

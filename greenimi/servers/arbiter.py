@@ -30,6 +30,7 @@ from greenimi.servers.scoreboard import Scoreboard
 from greenimi.servers.settings import ServerSettings, WorkerSettings
 
 _poll = monkey.get_original("select", "poll")  # the master has nothing to do meanwhile: no hub turns in it
+_close = monkey.get_original("os", "close")  # gevent's own waits for a turn of the hub
 _Queue = monkey.get_original("queue", "SimpleQueue")
 
 _YOUNG = 5.0
@@ -86,6 +87,7 @@ class GreenArbiter(Arbiter):
         self.roll: Roll | None = None
         self.last_roll: dict[str, Any] | None = None
         self._told_ready = False
+        self._watched = 0.0  # when the watchdog was told
         self._ever_ready = False
         self._stopping = False
         self._pauses: dict[int, tuple[int, float]] = {}  # by place: how often it failed in a row, and when to try again
@@ -172,10 +174,14 @@ class GreenArbiter(Arbiter):
         self._replace()
         self._assign()
         self._end_the_late()
+        self._tell_systemd()
+
+    def _tell_systemd(self) -> None:
         if not self._told_ready and self.is_complete():
-            self._told_ready = True
-            systemd.notify(f"READY=1\nMAINPID={self.pid}\nSTATUS={self.num_workers} workers")
-        systemd.notify("WATCHDOG=1")
+            self._told_ready = systemd.notify(f"READY=1\nMAINPID={self.pid}\nSTATUS={self.num_workers} workers") or not self._systemd
+        if time.monotonic() - self._watched >= 1.0:
+            self._watched = time.monotonic()
+            systemd.notify("WATCHDOG=1")
 
     def is_complete(self) -> bool:
         """Every place has a worker that is ready."""
@@ -216,7 +222,7 @@ class GreenArbiter(Arbiter):
         """In a worker: close what only the master needs."""
         self.control.leave()
         for fd in self._wake:
-            os.close(fd)
+            _close(fd)
         for berth in self.berths():
             berth.master.close()
         if self.roll is not None:
@@ -314,7 +320,8 @@ class GreenArbiter(Arbiter):
 
     def stop(self, graceful: bool = True) -> None:
         self._stopping = True
-        systemd.notify("STOPPING=1")
+        if not self.reexec_pid:  # else the service goes on, with another master
+            systemd.notify("STOPPING=1")
         if self.roll is not None:
             self.roll.abandon("the service stops")
         self.control.close()

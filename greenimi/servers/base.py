@@ -6,7 +6,10 @@ import logging
 import socket
 from collections.abc import Sequence
 from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING, Any
+
+from gevent import get_hub
 
 from greenimi.container.registry import Container
 from greenimi.servers.acceptor import Acceptor, Gate
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from greenimi.servers.tls import TlsFacts
 
 log = logging.getLogger("greenimi.servers")
+
+_SLICE = 0.01
+"""Seconds of one turn of the loop for connections that are due."""
 
 
 class StreamHost:
@@ -63,6 +69,7 @@ class StreamHost:
         self.entrance: Entrance | None = entrance_for(settings, self)
         self.gate = Gate(name, settings, self._held)
         self._farewell: Farewell | None = None
+        self._due: list[StreamConnection] = []  # still to be looked at
         self._probes: dict[StreamConnection, float] = {}  # pinged, and until when an answer is waited for
 
     @property
@@ -191,13 +198,22 @@ class StreamHost:
         """Cut what takes too long.  Ping what was silent past its deadline, and close it when there is no answer, or no way to ping."""
         self._move_deadlines(now)
         self.gate.each_second()
-        for connection in due(self.connections, now):
+        self._due = due(self.connections, now)
+        self._look_on(now)
+
+    def _look_on(self, now: float) -> None:
+        """Look at those that are due; when many have to be cut, at the others in a later turn of the loop."""
+        until = monotonic() + _SLICE
+        while self._due and monotonic() < until:
+            connection = self._due.pop()
             try:
                 if connection.look(now):
                     self._silent(connection)
             except Exception:
                 log.exception("%r cannot be served any more", connection)
                 connection.shut()
+        if self._due:
+            get_hub().loop.run_callback(self._look_on, now)
 
     def _silent(self, connection: StreamConnection) -> None:
         unanswered = self._probes.pop(connection, None) == connection.deadline

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import socket
+import struct
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from math import inf
 from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Any
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from greenimi.servers.base import StreamHost
 
 log = logging.getLogger("greenimi.servers")
+
+_AT_ONCE = struct.pack("ii", 1, 0)
 
 LINGER = 2
 """Seconds for a peer to end its side after our last words."""
@@ -173,7 +178,13 @@ class Outbox(ABC):
         """Close the connection when too much was pushed to it that its peer does not read.  Answers wait, they are made on demand."""
         if self._pushed and self._outbox is not None and len(self._outbox) > self.server.outbox_limit:
             log.warning("%r reads too slowly: over %d bytes wait for it, closed", self, self.server.outbox_limit)
-            self.shut()
+            self.cut()
+
+    def cut(self) -> None:
+        """Close at once, by a reset: what the peer has not read yet is thrown away, in the kernel as well."""
+        with suppress(OSError):
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        self.shut()
 
     def _writable(self) -> None:
         outbox = self._outbox

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from gevent import monkey
 from gunicorn import util
 
 from greenimi.errors import StartError
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from greenimi.servers.arbiter import GreenArbiter
     from greenimi.servers.control import Caller
     from greenimi.servers.listeners import Change
+
+_close = monkey.get_original("os", "close")  # gevent's own waits for a turn of the hub, and none turns in the master
 
 _SETTLES = 1.0
 """Seconds that new workers must stay ready before the old ones leave."""
@@ -74,7 +77,7 @@ class Roll:
         actions = [(os.POSIX_SPAWN_DUP2, write, 1), (os.POSIX_SPAWN_DUP2, write, 2)]
         self.checker = os.posix_spawn(command[0], command, os.environ, file_actions=actions)
         os.setpriority(os.PRIO_PROCESS, self.checker, _NICE)
-        os.close(write)
+        _close(write)
         self.descriptor = read
 
     def checked(self, code: int) -> None:
@@ -108,7 +111,7 @@ class Roll:
 
     def _close_output(self) -> None:
         if self.descriptor is not None:
-            os.close(self.descriptor)
+            _close(self.descriptor)
             self.descriptor = None
 
     def leave_master(self) -> None:

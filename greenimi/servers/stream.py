@@ -35,6 +35,7 @@ _READ = 65536
 _LINGER_BYTES = 1 << 20
 _TURN = 256  # messages handled before other connections have theirs
 _PUSHES = 16  # messages queued by one turn before they are sent
+_LARGE = 65536  # bytes of a message that is sent without waiting for others
 _NO_PARAMS: Mapping[str, Any] = {}
 
 
@@ -109,7 +110,8 @@ class StreamConnection(Timed):
             self.began = monotonic_ns()
         self.endpoint.send(self, data)
         self._pushed = True
-        if len(self.codec.out) < _PUSHES:
+        out = self.codec.out
+        if not out or (len(out) < _PUSHES and len(out[-1]) < _LARGE):
             self.flush_later()
         else:  # the sender lets nobody else run
             self.flush()
@@ -283,7 +285,7 @@ class StreamConnection(Timed):
                     latency.nanoseconds += spent
                     began = done
                 if codec.out and (front or inbox):
-                    if len(codec.out) < _PUSHES:
+                    if len(codec.out) < _PUSHES and len(codec.out[-1]) < _LARGE:
                         self.flush_later()
                     else:  # the handlers let nobody else run
                         self.flush()

@@ -113,7 +113,7 @@ class Timed(Outbox):
         """Cut what takes too long.  True: nothing is under way, and it has been silent for too long."""
         if self._reads_too_slowly(now):
             log.info("%r reads too slowly, closed", self)
-            self.shut()
+            self.cut()
             return False
         incoming = self._incoming
         if incoming is not None:

@@ -136,6 +136,9 @@ class TlsSocket:
         number: int = self._raw.fileno()
         return number
 
+    def setsockopt(self, *option: Any) -> None:
+        self._raw.setsockopt(*option)
+
     def recv(self, size: int) -> bytes:
         """Read the socket once, at most ``size`` bytes, and return all plaintext there is: it may be a record more than ``size``.
 

@@ -108,6 +108,7 @@ def judged(data: bytes) -> list[Item]:
     judge = Protocol(Side.SERVER, state=State.OPEN, max_size=1000)
     judge.receive_data(data)
     found: list[Item] = []
+    in_message = str(judge.parser_exc) == "incomplete fragmented message"  # at a Close, which it forbids and RFC 6455 section 5.4 does not
     parts: list[bytes] = []
     text = False
     for event in judge.events_received():
@@ -125,7 +126,7 @@ def judged(data: bytes) -> list[Item]:
                     found.append(whole.decode() if text else whole)
                 except UnicodeDecodeError:
                     return [*found, ("error", 1007)]
-    if judge.parser_exc is not None and judge.close_sent is not None:
+    if judge.parser_exc is not None and judge.close_sent is not None and not in_message:
         found.append(("error", judge.close_sent.code))
     return found
 
@@ -151,6 +152,7 @@ any_frame = st.builds(
 
 @given(st.lists(any_frame, min_size=1, max_size=5), cuts)
 @example([raw_frame(TEXT, b"\xff", False), raw_frame(CLOSE, b"\x03\xe8")], [])
+@example([raw_frame(TEXT, b"a", False), raw_frame(CLOSE, b"\x03\xe8")], [])
 def test_the_oracle_agrees(frames: list[bytes], cuts: list[int]) -> None:
     data = b"".join(frames)
     ours = feed(WebSocketCodec(max_message=1000), data)

@@ -142,13 +142,6 @@ def test_descriptors_are_counted() -> None:
         os.close(fd)
 
 
-def test_a_loop_without_a_guard_lags_nowhere(house: House) -> None:
-    house.runtime.guard = None
-    status = house.statistics.status()
-    assert status["loop"] == {"lag": 0.0, "max_lag": 0.0}
-    assert status["blocked"] == {"count": 0, "seconds": 0.0, "reports": []}
-
-
 def test_reports_are_bounded(house: House) -> None:
     house.guard.reports = deque(Blocked(float(number), 0.1, "x" * 10_000, "") for number in range(50))
     reports = house.statistics.status()["blocked"]["reports"]
