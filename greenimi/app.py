@@ -137,10 +137,15 @@ class App:
         self.container.get(Services).start()
         events.emit(WorkerStarted())
 
+    def announce_drain(self, *, restart: bool = False, window: float = 0.0) -> None:
+        """Say that no new work will be taken soon: readiness ends, listeners of WorkerDraining are told.  Done by ``drain`` at the latest."""
+        if not self._drained:
+            self._drained = True
+            self._quietly(self.events.emit, WorkerDraining(restart, window))
+
     def drain(self, *, restart: bool = False, window: float = 0.0) -> None:
         """Take no new work and say goodbye to clients, to all of them over ``window`` seconds.  ``restart``: they may come back at once."""
-        self._drained = True
-        self._quietly(self.events.emit, WorkerDraining(restart, window))
+        self.announce_drain(restart=restart, window=window)
         self.container.get(Services).drain()
         self.doors.farewell(1012 if restart else 1001, window)
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+import gevent
 from gevent import get_hub
 from gevent import socket as gsocket
 from gevent.event import Event
@@ -38,6 +40,8 @@ class Application(Protocol):
     def doors(self) -> Doors: ...
 
     def start(self, sockets: Sockets, *, share: bool) -> object: ...
+
+    def announce_drain(self, *, restart: bool, window: float) -> None: ...
 
     def drain(self, *, restart: bool, window: float) -> None: ...
 
@@ -125,11 +129,23 @@ class GreenWorker(GeventWorker):
         self.berth.worker.say(leaving=True, reads=[])
         patience = self.cfg.graceful_timeout
         reserve = application.doors.last_words + min(_RESERVE, patience * 0.2)
-        window = min(application.doors.settings.drain_window, (patience - reserve) / 2)
+        settings = application.doors.settings
+        if not self._restart and not self._quick:
+            application.announce_drain(restart=False, window=settings.drain_window)
+            patience -= self._serve_on(min(settings.drain_delay, (patience - reserve) / 2))
+        window = min(settings.drain_window, (patience - reserve) / 2)
         application.drain(restart=self._restart, window=0.0 if self._quick else window)
         if not self._quick:
             application.doors.finish(patience - reserve, self.notify)
         application.stop()
+
+    def _serve_on(self, seconds: float) -> float:
+        """Go on for so many seconds, or until a signal asks to be quick."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not self._quick:
+            self.notify()
+            gevent.sleep(min(0.1, seconds))
+        return seconds
 
     def _sockets(self, names: Sequence[str]) -> dict[str, list[Any]]:
         """Every server's sockets, as gevent knows them.  StartError when the master opened none for one of ``names``."""

@@ -81,6 +81,9 @@ class WorkerSettings:
     queue: int = option(2000, "Messages that may wait for a free handler; beyond, clients are told to come back later (503, 1013).")
     graceful_timeout: int = option(30, "Seconds that a stopping worker may take to finish its work.")
     drain_window: float = option(5.0, "Seconds over which the goodbyes to long connections are spread, so that not all come back at once.")
+    drain_delay: float = option(
+        0.0, "Seconds that a stopping worker serves on while /readyz says no, so that balancers look elsewhere first."
+    )
     max_messages: int = option(0, "Messages after which a worker is replaced, give or take a tenth; 0 means never.")
     memory: int = option(0, "Bytes of resident memory above which a worker is replaced; 0 means any amount.")
     boot_timeout: int = option(60, "Seconds that a new worker may take to become ready.")

@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from greenimi.container.service import Tier
 from greenimi.event import Events
-from greenimi.event.lifecycle import WorkerStarted
+from greenimi.event.lifecycle import WorkerDraining, WorkerStarted
 from greenimi.interfaces import IService
 from greenimi.servers.limits import resident_bytes
 from greenimi.servers.scoreboard import Scoreboard
@@ -78,6 +78,7 @@ class Statistics:
         self._told: Numbers = {}
         self._failed: set[str] = set()
         events.on(WorkerStarted, lambda _: self.become("ready"))
+        events.on(WorkerDraining, lambda _: self.become("draining"))
 
     def report_to(self, board: Scoreboard, slot: int, *, place: int, generation: int) -> None:
         """Write in ``slot`` of the master's board from now on.  Before ``start``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -76,6 +77,7 @@ class Stages:
         self.settings = WorkerSettings()
         self.servers: dict[str, Any] = {}
         self.last_words = 1.0
+        self.announced = self.drained = 0.0
         self.names: list[str] = []
         self.runtime = SimpleNamespace(each_second=[], retire=None)
 
@@ -85,7 +87,11 @@ class Stages:
     def read(self, slots: list[int]) -> None:
         self.done.append(("read", slots))
 
+    def announce_drain(self, *, restart: bool, window: float) -> None:
+        self.announced = time.monotonic()
+
     def drain(self, *, restart: bool, window: float) -> None:
+        self.drained = time.monotonic()
         self.done.append(("drain", restart, window))
 
     def finish(self, seconds: float, meanwhile: Any) -> None:
@@ -169,6 +175,18 @@ def test_it_asks_for_a_successor(worker: Any, berth: Berth) -> None:
     worker.handle_exit(signal.SIGTERM, None)
     with green.timeout(10):
         running.get()
+
+
+def test_it_serves_on_for_a_while_when_conf_says_so(worker: Any) -> None:
+    """Load balancers see that it is not ready before its doors close.  A restart needs no such thing: others serve."""
+    for restart, wait in ((False, 0.3), (True, 0.0)):
+        worker.alive = True
+        stages = run(worker)
+        stages.settings = WorkerSettings(drain_delay=0.3)
+        worker._restart = restart
+        stages.announced = time.monotonic()
+        worker._leave(stages)
+        assert stages.drained - stages.announced >= wait
 
 
 @pytest.mark.parametrize("patience", [1, 2, 3, 30])
