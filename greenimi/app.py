@@ -138,7 +138,7 @@ class App:
         events.emit(WorkerStarted())
 
     def announce_drain(self, *, restart: bool = False, window: float = 0.0) -> None:
-        """Say that no new work will be taken soon: readiness ends, listeners of WorkerDraining are told.  Done by ``drain`` at the latest."""
+        """Say that no new work will be taken soon: readiness ends, listeners of WorkerDraining hear it.  ``drain`` says so, too."""
         if not self._drained:
             self._drained = True
             self._quietly(self.events.emit, WorkerDraining(restart, window))

@@ -229,14 +229,15 @@ class _Custom(Framing):
     def split(self, data: bytes, packets: list[bytes]) -> bytes:
         try:
             found, rest = self._framing.cut(data)
+            packets += found
+            left = bytes(rest)
         except ProtocolError:
             raise
         except Exception as error:
             raise ProtocolError(f"{type(self._framing).__name__} cannot cut packets: {error!r}") from error
-        packets += found
-        if len(rest) > self.limit:
+        if len(left) > self.limit:
             raise self._too_large()
-        return bytes(rest)
+        return left
 
     def ready(self, rest: bytearray, fresh: int) -> bool:
         return True

@@ -18,13 +18,11 @@ def split_target(method: str, target: str) -> tuple[str, str]:
         scheme, found, rest = target.partition("://")
         if not found or scheme.lower() not in ("http", "https"):
             raise ProtocolError("the request target is neither a path nor a URL")
-        authority, slash, path = rest.partition("/")
-        if not authority.partition("?")[0]:
+        rest, mark, query = rest.partition("?")  # first: a slash in the query begins no path
+        authority, _, path = rest.partition("/")
+        if not authority:
             raise ProtocolError("the request target has no host")
-        if not slash:
-            _, mark, query = authority.partition("?")
-            return "/", query if mark else ""
-        target = "/" + path
+        target = f"/{path}{mark}{query}"
     if "?" in target:
         path, _, query = target.partition("?")
     else:

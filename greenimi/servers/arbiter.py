@@ -25,6 +25,7 @@ from greenimi.servers import systemd, tls, totals
 from greenimi.servers.berth import BOOTING, LEAVING, READY, Berth
 from greenimi.servers.control import Caller, Control, control_folder
 from greenimi.servers.listeners import HANDED_OVER, Listeners
+from greenimi.servers.priority import may_return
 from greenimi.servers.roll import Roll
 from greenimi.servers.scoreboard import Scoreboard
 from greenimi.servers.settings import ServerSettings, WorkerSettings
@@ -89,6 +90,7 @@ class GreenArbiter(Arbiter):
         self._told_ready = False
         self._watched = 0.0  # when the watchdog was told
         self._ever_ready = False
+        self._may_return: bool | None = None  # not known yet
         self._stopping = False
         self._pauses: dict[int, tuple[int, float]] = {}  # by place: how often it failed in a row, and when to try again
         self.listeners = Listeners()
@@ -214,6 +216,10 @@ class GreenArbiter(Arbiter):
         used = {berth.slot for berth in self.berths()}
         slot = next(number for number in range(1, 1 + len(used) + 1) if number not in used)
         berth = Berth(place, self.generation, slot, self.board, list(self.listeners), self._leave_master)
+        if self._ever_ready:
+            if self._may_return is None:
+                self._may_return = may_return()
+            berth.modest = self._may_return
         self.worker_class.berth = berth
         self.spawn_worker()  # does not return in the worker
         berth.worker.close()

@@ -61,6 +61,7 @@ class Berth:
     listeners   the sockets that it serves
     state       BOOTING, READY or LEAVING; the master's copy, moved by what the worker says
     retiring    why it asks for a successor; ``""``: it does not
+    modest      it steps back behind those that serve while it boots
     failed      why it could not start, as it said
     reads       which UDP slots it reads, as it said itself; ``asked`` what it was told last
     """
@@ -77,6 +78,7 @@ class Berth:
         self.state = BOOTING
         self.since = time.monotonic()
         self.retiring = ""
+        self.modest = False
         self.failed = ""
         self.reads: frozenset[int] = frozenset()
         self.asked: frozenset[int] = frozenset()

@@ -25,6 +25,7 @@ from greenimi.errors import StartError
 from greenimi.servers.berth import Berth
 from greenimi.servers.doors import Doors, Sockets
 from greenimi.servers.limits import WorkerLimits
+from greenimi.servers.priority import come_forward, step_back
 
 _BOOT_ERROR = 3
 """Exit status that tells the arbiter that starting again is of no use."""
@@ -76,6 +77,8 @@ class GreenWorker(GeventWorker):
     # -- in a worker -------------------------------------------------------------------------------------------------
     def init_process(self) -> None:
         self.berth.settle()
+        if self.berth.modest:
+            step_back()
         super().init_process()
 
     def patch(self) -> None:
@@ -112,6 +115,8 @@ class GreenWorker(GeventWorker):
         _calm_collector()
         self._orders = get_hub().loop.io(self.berth.worker.fileno(), 1)
         self._orders.start(self._listen)
+        if self.berth.modest:
+            come_forward()
         self.berth.worker.say(ready=True)
         while self.alive:
             self.notify()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from contextvars import Context
 from itertools import chain
 from typing import Any
@@ -60,7 +59,7 @@ class HttpServer(StreamHost):
         request = messages[0]
         if len(messages) > 1 or type(request) is not Request or request.method != "GET" or request.stream is not None:
             return False
-        if request.path not in self.at_once:
+        if request.upgrade or request.path not in self.at_once:
             return False
         request.connection = connection
         connection.answer(request, self.at_once[request.path](request))
@@ -96,7 +95,7 @@ class HttpEndpoint:
             response = self._server.pipeline.handle(request)
             self._answer(request, response, codec)
         except ConnectionClosed:
-            pass
+            codec.closing = True  # it may have been another one's: nothing can be said for this request any more
         except Exception as error:  # a response that cannot be sent as it is
             report(error, request)
             codec.respond(request, _FAILED)
@@ -154,8 +153,13 @@ class HttpEndpoint:
         finally:
             close = getattr(parts, "close", None)
             if close is not None:
-                with suppress(Exception):
+                try:
                     close()
+                except Exception as error:
+                    report(error, request)
+                except BaseException:  # stopped from outside, when the answer was out
+                    codec.closing = True
+                    raise
 
     def opened(self, connection: StreamConnection, message: Any) -> None: ...
 

@@ -21,6 +21,7 @@ from gunicorn import util
 from greenimi.errors import StartError
 from greenimi.servers import tls
 from greenimi.servers.berth import BOOTING, LEAVING, READY
+from greenimi.servers.priority import step_back
 
 if TYPE_CHECKING:
     from greenimi.servers.arbiter import GreenArbiter
@@ -33,8 +34,6 @@ _SETTLES = 1.0
 """Seconds that new workers must stay ready before the old ones leave."""
 
 _MOST_OUTPUT = 8192
-_NICE = 10
-"""How much the checking process steps back behind those that serve."""
 
 
 class Roll:
@@ -76,7 +75,7 @@ class Roll:
         command = self._arbiter.deployment.check_command()
         actions = [(os.POSIX_SPAWN_DUP2, write, 1), (os.POSIX_SPAWN_DUP2, write, 2)]
         self.checker = os.posix_spawn(command[0], command, os.environ, file_actions=actions)
-        os.setpriority(os.PRIO_PROCESS, self.checker, _NICE)
+        step_back(self.checker)
         _close(write)
         self.descriptor = read
 

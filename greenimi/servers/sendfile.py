@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from typing import Any
@@ -17,14 +18,19 @@ _PIECE = 1 << 19
 
 
 def sendable(file: Any) -> tuple[int, int, int] | None:
-    """Descriptor, position and number of bytes left of an open regular file; None for everything else."""
+    """Descriptor, position and number of bytes left of an open regular file; None for everything else.
+
+    Only for what reads the file's very bytes: others, such as gzip's, have a descriptor, too.
+    """
+    if not isinstance(getattr(file, "raw", file), io.FileIO):
+        return None
     try:
         descriptor = file.fileno()
         found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(found.st_mode) or not found.st_size:  # files of the kernel have no size, but something in them
             return None
         offset = file.tell()
-    except (AttributeError, OSError, ValueError):  # no file, without a descriptor, closed
+    except (OSError, ValueError):  # closed
         return None
     return descriptor, offset, max(0, found.st_size - offset)
 
@@ -41,19 +47,21 @@ def send_file(connection: StreamConnection, source: int, offset: int, count: int
     if connection._state != OPEN:
         raise ConnectionClosed("the client left")
     target = connection._sock.fileno()
-    watcher = get_hub().loop.io(target, 2)
+    writer = connection._writer
+    if writer is None:  # the connection's, so that it is stopped before the socket is closed: libev ends the process otherwise
+        writer = connection._writer = get_hub().loop.io(target, 2)
 
     def wake() -> None:
-        watcher.stop()
+        writer.stop()
         connection._drained.set()  # type: ignore[union-attr]  # whoever parks makes it first
 
     connection.begin_outgoing()
     try:
         while count:
-            connection._park(lambda: watcher.start(wake))  # also after a piece went out: others have their turn
-            watcher.stop()
+            connection._park(lambda: writer.start(wake))  # also after a piece went out: others have their turn
             if connection._state != OPEN:
                 raise ConnectionClosed("the client left")
+            writer.stop()
             try:
                 sent = os.sendfile(target, source, offset, min(count, _PIECE))
             except BlockingIOError:
@@ -68,5 +76,5 @@ def send_file(connection: StreamConnection, source: int, offset: int, count: int
             connection.went_out(sent)
     finally:
         connection.end_outgoing()
-        watcher.stop()
-        watcher.close()
+        if connection._writer is not None:
+            writer.stop()

@@ -174,7 +174,11 @@ class StreamConnection(Timed):
 
     def feed(self, data: bytes) -> None:
         """Take what was read from the socket before this connection was made."""
-        self._readable(data)
+        try:
+            self._readable(data)
+        except Exception:  # the socket is ours by now: nobody else may close it
+            log.exception("%r cannot be served any more", self)
+            self.shut()
 
     def answer(self, request: Request, response: Response) -> None:
         """Answer the only message that waits, in the hub.  For what must not wait for a handler."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from greenimi.codec.heads import render_fields
@@ -58,12 +59,13 @@ def _kind(name: str) -> str:
 class Answer:
     """One answer of an application: ``start`` is its ``start_response``, ``whole`` and ``parts`` make the Response of what it returned."""
 
-    __slots__ = ("_begun", "_content_type", "_fields", "_length", "_request", "_status", "_wants_body")
+    __slots__ = ("_answered", "_begun", "_content_type", "_fields", "_length", "_request", "_status", "_wants_body")
 
     def __init__(self, request: Request) -> None:
         self._request = request
         self._status = 0
         self._begun = False  # some of it was sent by ``write``
+        self._answered = False  # it is a Response now, and may be on its way
         self._length: int | None = None  # as the application says
 
     @property
@@ -73,7 +75,7 @@ class Answer:
     def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], None]:
         """PEP 3333.  Raises TypeError or ValueError for what cannot be sent, RuntimeError when it is called twice."""
         if exc_info is not None:
-            if self._begun:
+            if self._begun or self._answered:
                 try:
                     raise exc_info[1].with_traceback(exc_info[2])
                 finally:
@@ -104,11 +106,13 @@ class Answer:
         """The answer when ``body`` is all of it."""
         if type(body) is not bytes:
             _checked(body)
+        self._answered = True
         length = self._length
         if length is not None and length != len(body):  # to a HEAD, or a mistake
             return self._stream(_rest(body, iter(()), length))
         if not self._status:
             raise RuntimeError("the application did not call start_response")
+        self._answered = True
         return Response(body, self._status, self._content_type, self._fields)
 
     def parts(self, result: Iterable[bytes]) -> Response:
@@ -117,6 +121,11 @@ class Answer:
         first = next(parts, None)
         while first == b"":
             first = next(parts, None)
+        if self._begun:  # it used ``write`` before its first part
+            return self.finish(chain((first or b"",), parts))
+        if self._begun:  # it used ``write`` before its first part
+            return self.finish(chain((first or b"",), parts))
+        self._answered = True
         if first is None or self._length == len(first):
             return self.whole(first or b"")
         return self._stream(_rest(_checked(first), parts, self._length))
@@ -131,6 +140,7 @@ class Answer:
 
     def file(self, count: int, send: Callable[[Upgrade, Any], None]) -> Upgrade:
         """The answer when ``send(response, connection)`` sends head and body, which has ``count`` bytes."""
+        self._answered = True
         self._length = count
         head = self._stream(())
         response = Upgrade(send, head.headers)
@@ -149,6 +159,8 @@ class Answer:
         """
         if type(data) is not bytes:
             raise TypeError(f"write takes bytes, not {type(data).__name__}")
+        if self._answered:
+            raise RuntimeError("write() was called by the body that the application returned")
         connection, codec = self._link()
         if not self._begun:
             self._request.keep_alive = False  # a layer that fails behind our back cannot answer on it any more
@@ -175,7 +187,7 @@ class Answer:
 
     def early_hints(self, headers: list[tuple[str, str]]) -> None:
         """``environ["wsgi.early_hints"]``: an interim answer 103 (RFC 8297) with these fields, at once.  HTTP/1.0 clients get none."""
-        if self._request.version == "1.0" or self._begun:
+        if self._request.version == "1.0" or self._begun or self._answered:
             return
         connection, codec = self._link()
         codec.out.append(b"HTTP/1.1 103 Early Hints\r\n" + render_fields(headers) + b"\r\n")

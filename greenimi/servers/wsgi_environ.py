@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from _typeshed import SupportsRead, WriteableBuffer
 
 _KNOWN_NAMES = 1024
+_LONGEST_NAME = 64  # of those: clients choose them
 _keys: dict[str, str] = {}  # from the name of a field, as it was sent, to its key; "" for a field that is left out
 
 
@@ -32,7 +33,7 @@ def _key(name: str) -> str:
         key = upper
     else:
         key = f"HTTP_{upper}"
-    if len(_keys) < _KNOWN_NAMES:
+    if len(_keys) < _KNOWN_NAMES and len(name) <= _LONGEST_NAME:
         _keys[name] = key
     return key
 
@@ -99,10 +100,10 @@ class EnvironMaker:
 
 def _path_bytes(target: str) -> str:
     """The decoded path of a target that was checked already, one character for each byte."""
-    path = target.partition("#")[0]
+    path = target.partition("#")[0].partition("?")[0]
     if not path.startswith("/"):
         path = "/" + path.partition("://")[2].partition("/")[2]
-    return unquote(path.partition("?")[0], "latin-1")
+    return unquote(path, "latin-1")
 
 
 class BrokenBody(ProtocolError, OSError):

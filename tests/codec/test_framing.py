@@ -243,6 +243,13 @@ def test_own_framings_are_bounded_and_their_errors_the_peers() -> None:
     assert feed(PacketCodec(Bang()), b"a!#") == ["no #"]
 
 
+@pytest.mark.parametrize("found", [(5, b""), ([], None), None])
+def test_nonsense_of_an_own_framing_is_an_error_of_the_peers(monkeypatch: pytest.MonkeyPatch, found: Any) -> None:
+    monkeypatch.setattr(Bang, "cut", lambda self, buffer: found)
+    (error,) = feed(PacketCodec(Bang()), b"a!")
+    assert str(error).startswith("Bang cannot cut packets: TypeError")
+
+
 @pytest.mark.parametrize("framing", [Line(), Delimiter(b";"), LengthPrefix(), Fixed(1), Bang()])
 def test_framings_keep_the_interface(framing: Any) -> None:
     assert verifyObject(IFraming, framing, tentative=isinstance(framing, Bang))

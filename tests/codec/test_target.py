@@ -18,6 +18,8 @@ from greenimi.errors import ProtocolError
         ("GET", "http://h:80/a?b", "/a", "b"),
         ("GET", "HTTPS://h?b", "/", "b"),
         ("GET", "http://h", "/", ""),
+        ("GET", "http://h?/admin", "/", "/admin"),
+        ("GET", "http://h?x=%2F/admin", "/", "x=%2F/admin"),
         ("OPTIONS", "*", "*", ""),
         ("CONNECT", "h:443", "h:443", ""),
         ("GET", "//x/y", "//x/y", ""),

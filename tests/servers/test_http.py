@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from greenlet import GreenletExit, greenlet
 from greenimi import green
 from greenimi.app import App
 from greenimi.errors import ConnectionClosed
+from greenimi.message import Request, Response
 from greenimi.testing.clients import HttpClient
 from greenimi.testing.support import wait_until
 from tests.apps.echo import Stage
@@ -192,6 +194,64 @@ def test_a_stream_that_fails_is_cut_short(app: App) -> None:
         assert answer.status == 200
         with pytest.raises(ConnectionClosed):
             answer.read()
+
+
+class _Body:
+    """Parts, an error behind them, and an end that takes long."""
+
+    def __init__(self, *parts: bytes, error: BaseException | None = None, stage: Stage | None = None) -> None:
+        self._parts = iter(parts)
+        self._error = error
+        self._stage = stage
+
+    def __iter__(self) -> _Body:
+        return self
+
+    def __next__(self) -> bytes:
+        for part in self._parts:
+            return part
+        raise self._error or StopIteration
+
+    def close(self) -> None:
+        if self._stage is not None:
+            self._stage.wait()
+
+
+@pytest.mark.parametrize(("parts", "end"), [((), b""), ((b"one",), b"\r\n\r\n3\r\none\r\n")])
+def test_a_stream_that_lost_another_connection_ends_its_own(app: App, link: Links, parts: tuple[bytes, ...], end: bytes) -> None:
+    server: Any = app.doors.servers["web"]
+    server.pipeline.mount("/stream", lambda request: Response(_Body(*parts, error=ConnectionClosed("another one"))))
+    web = link(app)
+    web.send(get("/stream") + get("/item/1"))
+    answer = web.read_all()
+    assert answer.endswith(end)
+    assert answer.count(b"HTTP/1.1") == len(parts)
+
+
+def test_a_handler_stopped_behind_its_answer_gives_no_second_one(make_echo: Make, link: Links) -> None:
+    app = make_echo(web={"handler_time": 0.5})
+    stage = app.container.get(Stage)
+    server: Any = app.doors.servers["web"]
+    server.pipeline.mount("/stream", lambda request: Response(_Body(b"one", stage=stage)))
+    web = link(app)
+    web.send(get("/stream") + get("/item/1"))
+    answer = web.read_all()
+    stage.gate.set()
+    assert answer.endswith(b"\r\n\r\n3\r\none\r\n0\r\n\r\n")
+
+
+def test_a_wish_for_another_protocol_is_not_answered_at_once(app: App, link: Links) -> None:
+    """Whoever answers it has to go on with HTTP, which a handler does."""
+    server: Any = app.doors.servers["web"]
+    server.at_once["/live"] = lambda request: Response(b"ok")
+    connection: Any = None
+    plain, upgrade = Request("GET", "/live", "/live", "", ""), Request("GET", "/live", "/live", "", "")
+    upgrade.upgrade = True
+    assert not server.answer_at_once(connection, [upgrade])
+    answered: list[Any] = []
+    connection = SimpleNamespace(answer=lambda *what: answered.append(what))
+    assert server.answer_at_once(connection, [plain])
+    assert answered[0][0] is plain
 
 
 # -- bodies --------------------------------------------------------------------------------------------------------

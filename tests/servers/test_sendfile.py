@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import socket
@@ -14,6 +15,7 @@ import pytest
 
 from greenimi import green
 from greenimi.app import App
+from greenimi.servers.sendfile import sendable
 from greenimi.testing.plugin import Serve
 from greenimi.testing.support import wait_until
 from tests.apps.echo import Stage
@@ -136,3 +138,35 @@ def test_a_file_that_shrinks_ends_the_connection(serve: Serve, tmp_path: Path) -
         while data := sock.recv(1 << 20):
             size += len(data)
     assert size < 30_000_000
+
+
+def test_nothing_watches_a_socket_that_was_closed_in_the_middle_of_a_file(serve: Serve, tmp_path: Path) -> None:
+    """libev ends the process when it finds such a watcher, which it does when the loop has much to do."""
+    app, addresses = serve()
+    path = tmp_path / "file"
+    path.write_bytes(bytes(20_000_000))
+    mount(app, sends_file(path, PLAIN, []))
+    server: Any = app.doors.servers["web"]
+    with socket.create_connection(addresses["web"], 5) as sock:
+        sock.sendall(get("/guest"))
+        assert sock.recv(1000)
+        (connection,) = server.connections
+        wait_until(lambda: connection._parked and connection._writer is not None and connection._writer.active)
+        writer = connection._writer
+        connection.shut()
+        assert not writer.active
+    wait_until(lambda: not app.doors.runtime.handlers.busy)
+
+
+def test_what_only_looks_like_the_bytes_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "file.gz"
+    with gzip.open(path, "wb") as packed:
+        packed.write(b"hello")
+    with gzip.open(path, "rb") as unpacked, path.open("rb") as file, path.open(encoding="latin-1") as text:
+        assert sendable(unpacked) is None
+        assert sendable(io.BufferedReader(unpacked)) is None
+        assert sendable(text) is None
+        assert sendable(file) == (file.fileno(), 0, path.stat().st_size)
+    assert sendable(file) is None
+    with Path("/proc/self/status").open("rb") as status:
+        assert sendable(status) is None

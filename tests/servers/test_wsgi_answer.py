@@ -179,6 +179,22 @@ def test_exc_info_replaces_what_was_not_sent(app: App, link: Links) -> None:
     assert (status, headers["X-One"], headers["Content-Length"], body) == (503, None, "5", b"sorry")
 
 
+def test_exc_info_after_the_first_part_cuts_the_answer_short(app: App, link: Links) -> None:
+    def guest(environ: Environ, start_response: Start) -> Iterator[bytes]:
+        start_response("200 OK", PLAIN)
+        yield b"one"
+        try:
+            raise ValueError("broken")
+        except ValueError as error:
+            start_response("500 Broken", PLAIN, (ValueError, error, error.__traceback__))
+        yield b"sorry"
+
+    mount(app, guest)
+    web = link(app)
+    web.send(get("/guest") + get("/item/1"))
+    assert web.read_all().endswith(b"\r\n\r\n3\r\none\r\n")
+
+
 # -- write() and early hints ---------------------------------------------------------------------------------------
 
 
@@ -247,3 +263,24 @@ def test_early_hints_come_before_the_answer(app: App, link: Links) -> None:
     assert web.response()[2] == b"hello"
     web.send(get("/guest", version="1.0"))
     assert web.line() == b"HTTP/1.1 200 OK\r\n"
+
+
+def test_a_body_that_writes_begins_no_second_answer(app: App, link: Links) -> None:
+    def first(environ: Environ, start_response: Start) -> Iterator[bytes]:
+        start_response("200 OK", PLAIN)(b"one")
+        yield b"two"
+
+    def later(environ: Environ, start_response: Start) -> Iterator[bytes]:
+        write = start_response("200 OK", PLAIN)
+        yield b"one"
+        environ["wsgi.early_hints"]([("Link", "</style.css>; rel=preload")])
+        write(b"two")
+
+    mount(app, first, "/first")
+    mount(app, later, "/later")
+    web = link(app)
+    web.send(get("/first"))
+    assert web.read_all().partition(b"\r\n\r\n")[2] == b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"
+    web = link(app)
+    web.send(get("/later"))
+    assert web.read_all().partition(b"\r\n\r\n")[2] == b"3\r\none\r\n"

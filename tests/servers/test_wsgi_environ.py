@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from greenimi.app import App
+from greenimi.servers import wsgi_environ
 from greenimi.testing.support import wait_until
 from tests.apps.echo import Stage
 from tests.servers.test_wsgi import PLAIN, Environ, Guest, Links, Start, ask_input, get, mount, post
@@ -79,6 +80,27 @@ def test_an_absolute_target(app: App, link: Links) -> None:
     web.send(get("http://x/guest/a%2Fb?q"))
     web.response()
     assert (guest.environ["PATH_INFO"], guest.environ["QUERY_STRING"]) == ("/a/b", "q")
+
+
+def test_a_slash_in_the_query_of_an_absolute_target_begins_no_path(app: App, link: Links) -> None:
+    inner, outer = Guest(b"inner"), Guest(b"outer")
+    mount(app, inner, "/guest")
+    mount(app, outer, "/")
+    web = link(app)
+    for query in ("/guest/a", "%2F/guest"):
+        web.send(get(f"http://x?{query}"))
+        assert web.response()[2] == b"outer"
+        assert (outer.environ["PATH_INFO"], outer.environ["QUERY_STRING"]) == ("/", query)
+
+
+def test_names_of_fields_that_clients_make_up_are_not_kept(app: App, link: Links) -> None:
+    guest = Guest(b"")
+    mount(app, guest)
+    web = link(app)
+    web.send(get("/guest", f"X-{'a' * 1000}: 1"))
+    web.response()
+    assert guest.environ[f"HTTP_X_{'A' * 1000}"] == "1"
+    assert max(map(len, wsgi_environ._keys)) <= 64
 
 
 def test_a_tls_connection_is_told(app: App, link: Links) -> None:
