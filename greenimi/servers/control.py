@@ -23,16 +23,23 @@ _PATIENCE = 1.0
 
 
 def control_folder(configured: str = "") -> Path:
-    """Where the sockets of this user's masters are; made when there is none.  ConfigError when others could put something there."""
+    """Where the sockets of this user's masters are; made when there is none.  ConfigError when others could enter it."""
     if configured:
         folder = Path(configured)
     elif os.environ.get("XDG_RUNTIME_DIR") and Path(os.environ["XDG_RUNTIME_DIR"]).is_dir():
         folder = Path(os.environ["XDG_RUNTIME_DIR"]) / "greenimi"
     else:
         folder = Path(tempfile.gettempdir()) / f"greenimi-{os.getuid()}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = folder.stat()
-    if not configured and (found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077):
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.stat() if configured else folder.lstat()  # a link among the temporary files may be anybody's
+    except OSError as error:
+        raise ConfigError(
+            f"{folder} cannot be made: {error.strerror}", hint="say where control sockets may be: [workers] control"
+        ) from None
+    if not configured and (found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode)):
+        raise ConfigError(f"{folder} is not a folder of this user", hint="remove it, or say where: [workers] control")
+    if not configured and stat.S_IMODE(found.st_mode) & 0o077:
         raise ConfigError(f"{folder} can be entered by others", hint=f"chmod 700 {folder}, or say where: [workers] control")
     return folder
 
@@ -100,7 +107,7 @@ class Control:
             self._listening.bind(str(self.path))
         except OSError as error:
             self._listening.close()
-            raise ConfigError(f"the control socket {self.path} cannot be made: {error.strerror}") from None
+            raise ConfigError(f"the control socket {self.path} cannot be made: {error.strerror or error}") from None
         finally:
             os.umask(mask)
         self._listening.listen(_MOST)

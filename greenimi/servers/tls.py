@@ -74,7 +74,8 @@ class TlsContexts:
     """The TLS of one server.
 
     Made in the master before it forks, all workers share the keys of session tickets, so that a client resumes its session on any of
-    them.  Certificates are read again without that: the context that begins every handshake, and owns the ticket keys, stays.
+    them.  Certificates are read again without that: the context that begins every handshake, and owns the ticket keys, stays.  It is made
+    anew with other authorities: a session that is resumed is not verified, so clients that are trusted no longer could go on for ever.
     Raises ConfigError naming key and file.
     """
 
@@ -83,9 +84,9 @@ class TlsContexts:
         self.protocols: Sequence[str] = _PROTOCOLS.get(settings.kind, ())
         self._files = _files(settings.tls)
         self._loaded = self._seen = self._signature()
+        self._authorities = _signature(settings.tls.client_ca)
         self._certificates = self._load()
-        self._front = self._new_context()
-        self._front.sni_callback = self._choose
+        self._front = self._new_front()
 
     def fit(self, settings: ServerSettings) -> bool:
         """Whether they are what a server with these settings needs."""
@@ -112,13 +113,22 @@ class TlsContexts:
     def reload(self) -> bool:
         """Read the files now.  When something is wrong with them, say so in the log, keep the old certificates, and return False."""
         self._loaded = self._seen = self._signature()
+        authorities = _signature(self.settings.tls.client_ca)
         try:
             self._certificates = self._load()
         except ConfigError as error:
             log.error("the old certificates stay in use: %s", error.text)
             return False
+        if authorities != self._authorities:
+            self._authorities = authorities
+            self._front = self._new_front()
         log.info("certificates read again: %s", ", ".join(self._files))
         return True
+
+    def _new_front(self) -> Any:
+        front = self._new_context()
+        front.sni_callback = self._choose
+        return front
 
     def _choose(self, session: Session, name: str | None, context: ssl.SSLContext) -> None:
         """OpenSSL's SNI callback; it comes for clients that name no host, too."""
@@ -242,6 +252,8 @@ def _files(tls: TlsSettings) -> list[str]:
 
 
 def _signature(file: str) -> tuple[int, int, int] | None:
+    if not file:
+        return None
     try:
         found = Path(file).stat()
     except OSError:

@@ -123,8 +123,6 @@ class Answer:
             first = next(parts, None)
         if self._begun:  # it used ``write`` before its first part
             return self.finish(chain((first or b"",), parts))
-        if self._begun:  # it used ``write`` before its first part
-            return self.finish(chain((first or b"",), parts))
         self._answered = True
         if first is None or self._length == len(first):
             return self.whole(first or b"")

@@ -133,5 +133,20 @@ def test_a_folder_of_conf_is_taken_as_it_is(tmp_path: Path) -> None:
 def test_an_impossible_path_is_told(tmp_path: Path) -> None:
     deep = tmp_path / ("x" * 120)
     deep.mkdir()
-    with pytest.raises(ConfigError, match="cannot be made"):
+    with pytest.raises(ConfigError, match="cannot be made: AF_UNIX path too long"):
         Control(deep, lambda question, caller: None)
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "greenimi").write_text("in the way")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    with pytest.raises(ConfigError, match=r"greenimi cannot be made: File exists[\s\S]*\[workers\] control"):
+        control_folder()
+
+
+def test_a_link_among_the_temporary_files_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "private").mkdir(mode=0o700)
+    (tmp_path / "greenimi").symlink_to(tmp_path / "private")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    with pytest.raises(ConfigError, match="not a folder of this user"):
+        control_folder()

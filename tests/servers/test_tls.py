@@ -103,6 +103,28 @@ def test_sessions_are_resumed_even_after_certificates_were_read_again(version: s
     assert not Talk(TlsContexts(settings()), session=first.session).client.session_reused
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_session_ends_with_the_trust_in_its_authority(tmp_path: Path, version: ssl.TLSVersion) -> None:
+    authorities = tmp_path / "authorities.pem"
+    shutil.copy(FILES.file("ca.pem"), authorities)
+    contexts = TlsContexts(settings(clients="required", client_ca=str(authorities)))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.maximum_version = version
+    context.load_cert_chain(FILES.file("client.pem"), FILES.file("client.key"))
+    first = Talk(contexts, session=(context, None))
+    assert contexts.reload()
+    again = Talk(contexts, session=first.session)
+    assert again.client.session_reused
+    assert again.server.getpeercert(True) == der("client")
+    (tmp_path / "new.pem").write_bytes(Path(FILES.file("stranger.pem")).read_bytes())
+    (tmp_path / "new.pem").replace(authorities)
+    assert contexts.reload()
+    with pytest.raises(ssl.SSLError):
+        Talk(contexts, session=again.session)
+
+
 @pytest.fixture
 def copied(tmp_path: Path) -> Callable[[str], None]:
     def copy(name: str) -> None:

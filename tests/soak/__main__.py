@@ -11,7 +11,7 @@ import sys  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from tests.soak import faults, few_files, half_open, kernel_queue, reload_loop, slow_http  # noqa: E402
+from tests.soak import faults, few_files, half_open, kernel_queue, reload_loop, slow_http, storm  # noqa: E402
 from tests.soak.places import CACHE, NotRun, Verdict  # noqa: E402
 
 SOAKS: dict[str, tuple[str, Callable[[Path, Verdict], None]]] = {
@@ -21,6 +21,7 @@ SOAKS: dict[str, tuple[str, Callable[[Path, Verdict], None]]] = {
     "faults": ("killed, stopped and leaking workers, a full disk, clocks set back, bad readers (about 1 minute)", faults.run),
     "kernel-queue": ("what waits in the kernel survives kills, reloads, recycling and upgrades (about 1 minute)", kernel_queue.run),
     "reload-loop": ("20 reloads in a row under constant load (about 2 minutes)", reload_loop.run),
+    "storm": ("10 000 clients that come back at once after a kill, and spread after a reload (about 1 minute)", storm.run),
 }
 
 NOT_RUN = 77
