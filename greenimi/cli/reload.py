@@ -43,7 +43,10 @@ def run(options: Namespace) -> int:
 
 def _upgrade(path: Path, wait: float) -> int:
     old = int(path.stem)
-    ask(path, {"do": "upgrade"})
+    answer = ask(path, {"do": "upgrade"})
+    if not answer["done"]:
+        complain(answer["text"])
+        return 1
     say(f"starting a new master beside {old}")
     until = time.monotonic() + wait
     new = 0

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from queue import SimpleQueue
 from typing import Any, Protocol
 
+import gevent
 from gevent import monkey
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
@@ -24,13 +25,14 @@ from greenimi.errors import StartError
 from greenimi.servers import systemd, tls, totals
 from greenimi.servers.berth import BOOTING, LEAVING, READY, Berth
 from greenimi.servers.control import Caller, Control, control_folder
+from greenimi.servers.gunicorn import check_gunicorn
 from greenimi.servers.listeners import HANDED_OVER, Listeners
 from greenimi.servers.priority import may_return
 from greenimi.servers.roll import Roll
 from greenimi.servers.scoreboard import Scoreboard
 from greenimi.servers.settings import ServerSettings, WorkerSettings
 
-_poll = monkey.get_original("select", "poll")  # the master has nothing to do meanwhile: no hub turns in it
+_poll = monkey.get_original("select", "poll")  # the master has nothing to do meanwhile: no hub turns
 _close = monkey.get_original("os", "close")  # gevent's own waits for a turn of the hub
 _Queue = monkey.get_original("queue", "SimpleQueue")
 
@@ -86,20 +88,24 @@ class GreenArbiter(Arbiter):
         self.generation = self._generations = 1
         self.board = Scoreboard()
         self.roll: Roll | None = None
+        self._again = False  # a HUP came during a reload
         self.last_roll: dict[str, Any] | None = None
         self._told_ready = False
         self._watched = 0.0  # when the watchdog was told
+        self._next_successor: dict[int, float] = {}  # by place: when the next may be started for one that asks for it
         self._ever_ready = False
         self._may_return: bool | None = None  # not known yet
         self._stopping = False
         self._pauses: dict[int, tuple[int, float]] = {}  # by place: how often it failed in a row, and when to try again
         self.listeners = Listeners()
         try:
+            check_gunicorn(self.cfg)
             self.settings = deployment.workers()
             self.listeners.adopt(os.environ)
             servers = deployment.servers(self.cfg)
             tls.prepare(servers.values())
-            self.listeners.update(servers, self.cfg.workers)
+            for listener in self.listeners.update(servers, self.cfg.workers).opened:
+                listener.give(self.cfg.uid, self.cfg.gid)
             self.control = Control(control_folder(self.settings.control), self._asked)
         except StartError as error:
             self.log.error("%s", error)
@@ -130,6 +136,7 @@ class GreenArbiter(Arbiter):
             os.read(self._wake[0], 4096)
         except BlockingIOError:
             pass
+        gevent.sleep(0)  # one turn of the hub, for what gevent leaves to it: ended children, closed descriptors
         self._listen()
         self.control.serve()
         found = []
@@ -196,7 +203,10 @@ class GreenArbiter(Arbiter):
         """Have a worker at each place, and a second one where the first asks for a successor."""
         for place in range(self.num_workers):
             staying = self._staying(place)
-            if not staying or (len(staying) == 1 and staying[0].retiring):
+            if not staying:
+                self.spawn(place)
+            elif len(staying) == 1 and staying[0].retiring and time.monotonic() > self._next_successor.get(place, 0.0):
+                self._next_successor[place] = time.monotonic() + _LONGEST_PAUSE  # else a limit that every worker breaks would fork for ever
                 self.spawn(place)
 
     def _replace(self) -> None:
@@ -215,6 +225,10 @@ class GreenArbiter(Arbiter):
             return
         used = {berth.slot for berth in self.berths()}
         slot = next(number for number in range(1, 1 + len(used) + 1) if number not in used)
+        if slot >= self.board.slots:
+            self.log.error("Worker %d cannot be started: there are %d already", place, len(used))
+            self._pauses[place] = (0, time.monotonic() + _LONGEST_PAUSE)
+            return
         berth = Berth(place, self.generation, slot, self.board, list(self.listeners), self._leave_master)
         if self._ever_ready:
             if self._may_return is None:
@@ -268,7 +282,7 @@ class GreenArbiter(Arbiter):
     def _end_the_late(self) -> None:
         for pid, worker in list(self.WORKERS.items()):
             berth: Berth = worker.berth
-            if berth.state == LEAVING and berth.age > self.cfg.graceful_timeout + _MARGIN:
+            if berth.state == LEAVING and berth.age > worker.cfg.graceful_timeout + _MARGIN:
                 self.log.error("Worker %d (pid: %d) did not leave in time and is killed", berth.place, pid)
             elif berth.state == BOOTING and berth.age > self.settings.boot_timeout:
                 berth.failed = f"it was not ready after {self.settings.boot_timeout} s"
@@ -325,22 +339,30 @@ class GreenArbiter(Arbiter):
             self._pauses.pop(berth.place, None)
 
     def stop(self, graceful: bool = True) -> None:
+        if self.roll is not None:
+            self.roll.abandon("the service stops")
         self._stopping = True
         if not self.reexec_pid:  # else the service goes on, with another master
             systemd.notify("STOPPING=1")
-        if self.roll is not None:
-            self.roll.abandon("the service stops")
         self.control.close()
+        for berth in self.berths():  # a signal would be lost on a worker that has not yet its own handlers
+            if graceful:
+                berth.leave(restart=False)
+            else:
+                berth.leave_quickly()
         super().stop(graceful)
 
     # -- reload and upgrade ------------------------------------------------------------------------------------------
     def handle_hup(self) -> None:
-        self.reload()
+        if self.roll is not None:
+            self.log.info("A reload is under way; another one follows")
+            self._again = True
+        else:
+            self.reload()
 
     def reload(self, caller: Caller | None = None) -> None:
         """Begin a reload; :class:`Roll` goes on with it."""
         if self.roll is not None:
-            self.log.info("A reload is under way already")
             if caller is not None:
                 caller.answer(done=False, text="a reload is under way already")
             return
@@ -352,10 +374,16 @@ class GreenArbiter(Arbiter):
         """The reload is over, well or not."""
         self.roll = None
         self.last_roll = {"ok": done, "text": text, "when": time.time()}
+        if self._again:
+            self._again = False
+            self.SIG_QUEUE.put(signal.SIGHUP)
         systemd.notify(f"READY=1\n{systemd.status_line(text.splitlines()[0])}")
 
     def handle_usr2(self) -> None:
         """Start a new master beside this one, on the same sockets; it serves TCP and HTTP at once, UDP when this one is gone."""
+        if self.roll is not None:
+            self.log.error("USR2 is ignored during a reload")
+            return
         self.cfg.env_orig[HANDED_OVER] = self.listeners.hand_over()
         super().handle_usr2()
 
@@ -366,6 +394,8 @@ class GreenArbiter(Arbiter):
             caller.answer(done=True, status=self.status())
         elif what == "reload":
             self.reload(caller)
+        elif what == "upgrade" and (self.roll is not None or self.reexec_pid or self.master_pid):
+            caller.answer(done=False, text="a reload or an upgrade is under way already")
         elif what == "upgrade":
             self.SIG_QUEUE.put(signal.SIGUSR2)
             caller.answer(done=True)
@@ -384,6 +414,7 @@ class GreenArbiter(Arbiter):
             caller.answer(done=False, text=f"there is no worker {place}; places are 0 to {self.num_workers - 1}")
             return
         staying[-1].retiring = staying[-1].retiring or "asked by an operator"
+        self._next_successor.pop(place, None)
         caller.answer(done=True)
 
     def status(self) -> dict[str, Any]:

@@ -103,6 +103,11 @@ class Berth:
             self.asked = frozenset()
             self.master.say(leave="restart" if restart else "stop")
 
+    def leave_quickly(self) -> None:
+        """Tell it to go without finishing what it does."""
+        self.move(LEAVING)
+        self.master.say(leave="quickly")
+
     def read(self, slots: Collection[int]) -> None:
         """Tell it which UDP slots to read from now on; it confirms."""
         if self.asked != slots:

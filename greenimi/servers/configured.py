@@ -36,6 +36,7 @@ def _check(config: IConfig, path: str, settings: ServerSettings) -> None:
     check("kind", lambda: _known_kind(settings.kind))
     _check_entrance(config, path, settings)
     check("bind", lambda: _usable(Address.parse(settings.bind), settings.kind))
+    check("mode", lambda: permissions(settings.mode))
     check("outbox", lambda: _larger(settings.outbox, settings.high_water))
     if ":" not in settings.payload:  # a class of the application is imported when it is built
         check("payload", lambda: payload_from(settings.payload))
@@ -61,6 +62,17 @@ def _known_kind(kind: str) -> None:
 def _usable(address: Address, kind: str) -> None:
     if kind == "udp" and address.family == socket.AF_UNIX:
         raise ConfigError("a udp server cannot listen on a Unix socket: its clients have no address to answer to")
+
+
+def permissions(mode: str) -> int:
+    """``"0660"`` as a number.  Raises ConfigError."""
+    try:
+        found = int(mode, 8)
+    except ValueError:
+        found = -1
+    if not 0 <= found <= 0o777:
+        raise ConfigError(f"{mode!r} are no permissions of a file", hint='write them in octal: "0660"')
+    return found
 
 
 def _larger(outbox: int, high_water: int) -> None:

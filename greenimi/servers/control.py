@@ -11,6 +11,7 @@ import os
 import socket
 import stat
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from greenimi.errors import ConfigError
 _MOST = 16
 _LONGEST = 1 << 16
 _PATIENCE = 1.0
+_SILENCE = 5.0
+"""Seconds for a caller to ask."""
 
 
 def control_folder(configured: str = "") -> Path:
@@ -54,6 +57,7 @@ class Caller:
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         sock.setblocking(False)
+        self.since = time.monotonic()
         self._read = b""
 
     def fileno(self) -> int:
@@ -115,7 +119,8 @@ class Control:
 
     def descriptors(self) -> list[int]:
         """To be watched for reading."""
-        return [self._listening.fileno(), *(caller.fileno() for caller in self._callers)]
+        callers = [caller.fileno() for caller in self._callers]
+        return callers if len(callers) >= _MOST else [self._listening.fileno(), *callers]
 
     def serve(self) -> None:
         """Take what came in.  Does not wait."""
@@ -127,6 +132,8 @@ class Control:
         for caller in list(self._callers):
             try:
                 question = caller.question()
+                if question is None and time.monotonic() - caller.since > _SILENCE:
+                    raise ConnectionError("no question in time")
             except OSError:
                 self._callers.remove(caller)
                 caller.sock.close()

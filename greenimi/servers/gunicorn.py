@@ -181,6 +181,7 @@ class GreenWorker(GeventWorker):
             self.berth.worker.say(reads=word["read"])
         if "leave" in word:
             self._restart = word["leave"] == "restart"
+            self._quick = self._quick or word["leave"] == "quickly"
             self._go()
 
     def _go(self) -> None:
@@ -201,6 +202,18 @@ class GreenWorker(GeventWorker):
     def handle_exit(self, sig: int, frame: Any) -> None:
         self.alive = False
         get_hub().loop.run_callback_threadsafe(self._stop.set)
+
+
+def check_gunicorn(cfg: Any) -> None:
+    """Refuse settings of Gunicorn that have no meaning here and would do harm.  Raises StartError."""
+    if cfg.preload_app:
+        raise StartError(
+            "preload_app cannot be used", hint="take it out of Gunicorn's settings: each worker imports the application itself"
+        )
+    if cfg.reuse_port:
+        raise StartError("reuse_port cannot be used", hint="take it out of Gunicorn's settings: the master opens all sockets")
+    if cfg.workers < 1:
+        raise StartError("there must be at least one worker", hint="set workers.count in conf, or -w")
 
 
 def _calm_collector() -> None:

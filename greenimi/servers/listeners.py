@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from greenimi.errors import StartError
+from greenimi.errors import ConfigError, PortInUse, StartError
+from greenimi.servers.configured import permissions
 from greenimi.servers.settings import ServerSettings
 from greenimi.servers.sockets import Address, open_slots, open_stream
 from greenimi.servers.systemd import listen_fds
@@ -24,13 +25,17 @@ HANDED_OVER = "GREENIMI_LISTENERS"
 
 @dataclass(frozen=True, eq=False)
 class Listener:
-    """One socket of one server; a UDP server has one for each of its slots.  Gunicorn takes it for one of its own where it needs to."""
+    """One socket of one server; a UDP server has one for each of its slots.  Gunicorn takes it for one of its own where it needs to.
+
+    ``owned``: the file of a Unix socket is ours to remove; that of a socket that systemd opened is not.
+    """
 
     server: str
     kind: str
     asked: Address
     slot: int
     sock: socket.socket
+    owned: bool = True
 
     @property
     def address(self) -> Address:
@@ -41,7 +46,8 @@ class Listener:
         return self.sock.fileno()
 
     def getsockname(self) -> object:
-        return self.sock.getsockname()
+        """As Gunicorn asks for it, which removes the files of the Unix sockets that it is told of."""
+        return self.sock.getsockname() if self.owned else ("", 0)
 
     def get_backlog(self) -> None:
         """Gunicorn's metric of connections that wait; not told."""
@@ -51,10 +57,18 @@ class Listener:
 
     def remove(self) -> None:
         """Close for good: the file of a Unix socket goes as well."""
-        path = self.address.host if self.sock.family == socket.AF_UNIX else ""
+        path = self.address.host if self.sock.family == socket.AF_UNIX and self.owned else ""
         self.sock.close()
         if path:
             Path(path).unlink(missing_ok=True)
+
+    def give(self, user: int, group: int) -> None:
+        """Have the file of a Unix socket belong to them.  Raises ConfigError when this process may not."""
+        if self.sock.family == socket.AF_UNIX and self.owned:
+            try:
+                os.chown(self.address.host, user, group)
+            except OSError as error:
+                raise ConfigError(f"{self.address} cannot be given to user {user}, group {group}: {error.strerror}") from None
 
     def __str__(self) -> str:
         return f"{self.kind}://{self.address}"
@@ -92,15 +106,15 @@ class Listeners:
         """Take over what the master before (an upgrade) or systemd (socket activation) hands to this process."""
         text = environ.pop(HANDED_OVER, "")
         if text and environ.get("GUNICORN_PID") == str(os.getppid()):  # else it was meant for a process above us
-            for server, kind, asked, slot, fd in json.loads(text):
-                self._spare.append(Listener(server, kind, Address.parse(asked), slot, _socket_of(fd)))
+            for server, kind, asked, slot, fd, owned in json.loads(text):
+                self._spare.append(Listener(server, kind, Address.parse(asked), slot, _socket_of(fd), owned))
         for fd, name in listen_fds(environ, os.getpid()):
             sock = _socket_of(fd)
-            self._spare.append(Listener(name, _kind_of(sock), Address.of(sock), 0, sock))
+            self._spare.append(Listener(name, _kind_of(sock), Address.of(sock), 0, sock, owned=False))
 
     def hand_over(self) -> str:
         """The text for :data:`HANDED_OVER`; the descriptors stay the same through ``exec``."""
-        return json.dumps([[one.server, one.kind, str(one.asked), one.slot, one.fileno()] for one in self.open])
+        return json.dumps([[one.server, one.kind, str(one.asked), one.slot, one.fileno(), one.owned] for one in self.open])
 
     # -- conf --------------------------------------------------------------------------------------------------------
     def update(self, servers: Mapping[str, ServerSettings], workers: int) -> Change:
@@ -119,8 +133,9 @@ class Listeners:
                 asked = Address.parse(settings.bind).resolved()
                 kept = _take(left, name, settings.kind, asked)
                 if kept:
-                    now += [Listener(name, settings.kind, asked, one.slot, one.sock) for one in kept]
+                    now += [Listener(name, settings.kind, asked, one.slot, one.sock, one.owned) for one in kept]
                     continue
+                _must_not_overlap(settings.kind, asked, before)
                 for slot, sock in enumerate(_open(settings, asked, workers)):
                     opened.append(Listener(name, settings.kind, asked, slot, sock))
                     now.append(opened[-1])
@@ -130,7 +145,7 @@ class Listeners:
             raise
         for spare in self._spare:
             if spare in left:
-                spare.close()
+                spare.remove()
         self._spare = []
         self.open = now
         return Change(before, opened, [listener for listener in left if listener in before])
@@ -145,7 +160,7 @@ class Listeners:
 def _open(settings: ServerSettings, asked: Address, workers: int) -> Sequence[socket.socket]:
     if settings.kind == "udp":
         return open_slots(asked, settings.slots or (1 if workers == 1 else 4 * workers))
-    return [open_stream(asked)]
+    return [open_stream(asked, permissions(settings.mode))]
 
 
 def _take(left: list[Listener], name: str, kind: str, asked: Address) -> list[Listener]:
@@ -156,7 +171,7 @@ def _take(left: list[Listener], name: str, kind: str, asked: Address) -> list[Li
         [one for one in fitting if one.server == name and one.asked == asked]
         or [one for one in fitting if one.asked == asked and asked.port]
         or [one for one in fitting if one.asked == asked and asked.family == socket.AF_UNIX]
-        or [one for one in fitting if one.server == name and _is_within(one.asked, asked)]
+        or [one for one in fitting if not one.owned and one.server == name and _is_within(one.asked, asked)]
     )
     owner = found[0].server if found else ""
     found = [one for one in found if one.server == owner]
@@ -168,6 +183,17 @@ def _take(left: list[Listener], name: str, kind: str, asked: Address) -> list[Li
 def _is_within(bound: Address, asked: Address) -> bool:
     """Whether a socket of systemd is at the port that conf asks for, whatever the host: the unit file says on which interface."""
     return bound.port == asked.port != 0
+
+
+def _must_not_overlap(kind: str, asked: Address, before: Sequence[Listener]) -> None:
+    """The kernel refuses an address beside one that covers it; say whose that is."""
+    for one in before:
+        same = asked.port != 0 and one.asked.port == asked.port and (one.kind == "udp") == (kind == "udp")
+        if same and _ANY.intersection((asked.host, one.asked.host)):
+            raise PortInUse(f"{asked} overlaps {one.asked}, which the server {one.server} has open", hint="this change needs a new start")
+
+
+_ANY = frozenset(("0.0.0.0", "::"))  # noqa: S104 - to be told from others
 
 
 def _socket_of(fd: int) -> socket.socket:

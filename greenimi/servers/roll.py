@@ -21,12 +21,14 @@ from gunicorn import util
 from greenimi.errors import StartError
 from greenimi.servers import tls
 from greenimi.servers.berth import BOOTING, LEAVING, READY
+from greenimi.servers.gunicorn import check_gunicorn
 from greenimi.servers.priority import step_back
 
 if TYPE_CHECKING:
     from greenimi.servers.arbiter import GreenArbiter
     from greenimi.servers.control import Caller
     from greenimi.servers.listeners import Change
+    from greenimi.servers.settings import WorkerSettings
 
 _close = monkey.get_original("os", "close")  # gevent's own waits for a turn of the hub, and none turns in the master
 
@@ -48,7 +50,7 @@ class Roll:
         self._output = b""
         self._code: int | None = None
         self._change: Change | None = None
-        self._before: tuple[Any, int, int] | None = None
+        self._before: tuple[Any, int, int, WorkerSettings] | None = None
         self._settled = 0.0
         self._phase: Callable[[], None] = self._checking
         self._deadline = time.monotonic() + arbiter.settings.boot_timeout
@@ -125,13 +127,16 @@ class Roll:
     def _take_settings(self) -> None:
         """Read conf in the master as well; all as before when that fails after all (it changed again, an address is taken)."""
         arbiter = self._arbiter
-        self._before = (arbiter.app.cfg, arbiter.num_workers, arbiter.generation)
+        self._before = (arbiter.app.cfg, arbiter.num_workers, arbiter.generation, arbiter.settings)
         try:
             arbiter.app.reload()
+            check_gunicorn(arbiter.app.cfg)
             settings = arbiter.deployment.workers()
             servers = arbiter.deployment.servers(arbiter.app.cfg)
             tls.prepare(servers.values())
             self._change = arbiter.listeners.update(servers, arbiter.app.cfg.workers)
+            for listener in self._change.opened:
+                listener.give(arbiter.app.cfg.uid, arbiter.app.cfg.gid)
         except (Exception, SystemExit) as error:  # Gunicorn exits on settings that it does not understand
             arbiter.app.cfg = arbiter.cfg
             why = str(error) if isinstance(error, StartError) else f"the settings cannot be used ({error!r})"
@@ -177,11 +182,13 @@ class Roll:
         arbiter = self._arbiter
         assert self._before is not None
         assert self._change is not None
-        for pid, worker in list(arbiter.WORKERS.items()):
-            if worker.berth.generation == self.generation:  # one that is ready may have clients already
-                arbiter.kill_worker(pid, signal.SIGTERM if worker.berth.state == READY else signal.SIGQUIT)
-                worker.berth.move(LEAVING)
-        arbiter.app.cfg, workers, arbiter.generation = self._before
+        for berth in arbiter.berths():
+            if berth.generation == self.generation:
+                if berth.state == READY:  # it may have clients already
+                    berth.leave(restart=True)
+                else:
+                    berth.leave_quickly()
+        arbiter.app.cfg, workers, arbiter.generation, arbiter.settings = self._before
         arbiter.listeners.undo(self._change)
         arbiter.LISTENERS = arbiter.listeners.addresses()
         arbiter.setup(arbiter.app)

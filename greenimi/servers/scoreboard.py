@@ -23,7 +23,7 @@ class Scoreboard:
     The memory is only reserved: what was never written costs nothing.
     """
 
-    def __init__(self, slots: int = 256, size: int = 16384) -> None:
+    def __init__(self, slots: int = 4096, size: int = 16384) -> None:
         self.slots = slots
         self.size = size
         self._data = -(-slots * 2 * _HEAD.size // mmap.PAGESIZE) * mmap.PAGESIZE  # heads stand apart, so that a look touches no data

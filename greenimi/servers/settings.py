@@ -35,6 +35,7 @@ class ServerSettings:
 
     kind: str = option("http", "What it speaks: http (WebSocket on the same port), tcp or udp.")
     bind: str = option("127.0.0.1:8000", "Address to listen on: HOST:PORT, [IPv6]:PORT or unix:PATH.")
+    mode: str = option("0660", "Permissions of the file of a Unix socket; it belongs to Gunicorn's user and group.")
     payload: str = option("json", "What a message's bytes mean: json, msgpack, text, raw or package.module:Class.")
     framing: str = option("line", "How TCP packets are cut: line, delimiter, length, fixed or package.module:Class.")
     framing_options: dict[str, object] = option({}, "Options of the framing, such as bits, byteorder, size.")

@@ -76,8 +76,11 @@ def _is_numeric(family: int, host: str) -> bool:
     return True
 
 
-def open_stream(address: Address) -> socket.socket:
-    """A listening, non-blocking, inheritable socket without Nagle's delay.  PortInUse when somebody else has the address."""
+def open_stream(address: Address, mode: int | None = None) -> socket.socket:
+    """A listening, non-blocking, inheritable socket without Nagle's delay.  PortInUse when somebody else has the address.
+
+    ``mode``: permissions of the file of a Unix socket.
+    """
     if address.family == socket.AF_UNIX:
         _remove_stale(address.host)
     sock = socket.socket(address.family, socket.SOCK_STREAM)
@@ -86,6 +89,8 @@ def open_stream(address: Address) -> socket.socket:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         _bind(sock, address)
+        if address.family == socket.AF_UNIX and mode is not None:
+            Path(address.host).chmod(mode)
         sock.listen(BACKLOG)
     except BaseException:
         sock.close()

@@ -46,15 +46,6 @@ def status_line(text: str) -> str:
     return f"STATUS={' '.join(text.split())}"
 
 
-def watchdog_interval(environ: Mapping[str, str] = os.environ, pid: int | None = None) -> float | None:
-    """Seconds between two ``WATCHDOG=1``: half of what is allowed.  None when nobody watches this process."""
-    allowed = environ.get("WATCHDOG_USEC", "")
-    watched = environ.get("WATCHDOG_PID", "")
-    if watched and watched != str(os.getpid() if pid is None else pid):
-        return None
-    return int(allowed) / 2e6 if allowed.isascii() and allowed.isdigit() and int(allowed) else None
-
-
 def listen_fds(environ: MutableMapping[str, str] = os.environ, pid: int | None = None) -> list[tuple[int, str]]:
     """The sockets that were opened for this process: file descriptor and name of each.  Can be taken once.
 

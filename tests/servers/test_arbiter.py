@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from greenimi import green
 from greenimi.testing.clients import DatagramClient, HttpClient
 from greenimi.testing.gunicorn import Gunicorn
 from greenimi.testing.plugin import ServeGunicorn
@@ -219,22 +221,83 @@ def test_workers_leave_in_order_when_the_master_is_killed(start: Start) -> None:
 
 
 @pytest.mark.live
-def test_a_hook_that_replaces_ours_is_told_to_call_it(tmp_path: Path) -> None:
+def test_a_limit_that_every_worker_breaks_does_not_fork_for_ever(start: Start) -> None:
+    gunicorn = start(workers=1, workers__memory="1000000")
+    wait_until(lambda: gunicorn.log.count("asks for a successor") == 2, PATIENCE)
+    wait_until(lambda: places(gunicorn) == {0: [(gunicorn.booted[1], "ready")]}, PATIENCE)
+    green.sleep(1.5)
+    assert len(gunicorn.booted) == 2, "the next may be started half a minute later"
+
+
+OWN = """
+from greenimi import green
+green.patch()
+from greenimi.deploy import settings
+globals().update(settings("app.toml"))
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts Gunicorn with a file of its own: the usual lines and these."""
+    started: list[subprocess.Popen[str]] = []
     (tmp_path / "service.py").write_text(APP)
-    (tmp_path / "app.toml").write_text(f'include = ["service"]\n[servers.web]\nbind = "127.0.0.1:{free_port()}"\n')
-    own = "from greenimi import green\ngreen.patch()\nfrom greenimi.deploy import settings\nglobals().update(settings('app.toml'))\n"
-    (tmp_path / "gunicorn.conf.py").write_text(own + "def on_starting(arbiter):\n    pass\n")
-    found = subprocess.run(
-        [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
+    (tmp_path / "app.toml").write_text(
+        f'include = ["service"]\n[servers.web]\nbind = "127.0.0.1:{free_port()}"\n[workers]\ncontrol = "{tmp_path}/run"\n'
     )
-    assert found.returncode == 1
-    assert "call greenimi.deploy.on_starting(arbiter) in yours" in found.stderr
+
+    def make(lines: str) -> subprocess.Popen[str]:
+        (tmp_path / "gunicorn.conf.py").write_text(OWN + lines)
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py"],
+                cwd=tmp_path,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+        return started[-1]
+
+    yield make
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.mark.live
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        ("def on_starting(arbiter):\n    pass\n", "call greenimi.deploy.on_starting(arbiter) in yours"),
+        ("preload_app = True\n", "preload_app cannot be used"),
+        ("reuse_port = True\n", "reuse_port cannot be used"),
+        ("workers = 0\n", "there must be at least one worker"),
+    ],
+)
+def test_settings_of_gunicorn_that_would_do_harm_are_refused(run: Callable[..., subprocess.Popen[str]], lines: str, why: str) -> None:
+    process = run(lines)
+    _, told = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert why in told
+
+
+@pytest.mark.live
+def test_a_worker_that_has_just_been_forked_hears_that_it_is_to_stop(run: Callable[..., subprocess.Popen[str]]) -> None:
+    """A signal at that moment would go to a handler of the master's, and be lost."""
+    process = run(
+        "import time\ndef post_fork(arbiter, worker):\n    print('FORKED', file=__import__('sys').stderr, flush=True)\n    time.sleep(1)\n"
+    )
+    assert process.stderr is not None
+    while "FORKED" not in (line := process.stderr.readline()):
+        assert line, "it ended"
+    process.send_signal(signal.SIGTERM)
+    before = time.monotonic()
+    _, told = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    assert "was ended by SIGKILL" not in told
+    assert time.monotonic() - before < 20, "graceful_timeout is 30 seconds"
 
 
 @pytest.mark.live

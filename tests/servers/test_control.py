@@ -150,3 +150,15 @@ def test_a_link_among_the_temporary_files_is_not_followed(tmp_path: Path, monkey
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     with pytest.raises(ConfigError, match="not a folder of this user"):
         control_folder()
+
+
+def test_many_silent_callers_neither_lock_others_out_nor_keep_the_master_awake(control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+    silent = [socket.socket(socket.AF_UNIX) for _ in range(20)]
+    for caller in silent:
+        caller.connect(str(control.path))
+    wait_until(lambda: len(control.descriptors()) == 16)
+    assert control._listening.fileno() not in control.descriptors(), "who waits there would wake the master for nothing"
+    monkeypatch.setattr("greenimi.servers.control._SILENCE", 0.0)
+    assert ask(control.path, {"do": "it"})["done"]
+    for caller in silent:
+        caller.close()

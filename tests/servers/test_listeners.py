@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from greenimi.errors import PortInUse, StartError
-from greenimi.servers.listeners import HANDED_OVER, Listeners
+from greenimi.servers.listeners import HANDED_OVER, Listener, Listeners
 from greenimi.servers.settings import ServerSettings
+from greenimi.servers.sockets import Address
 from greenimi.testing.support import free_port
 
 
@@ -130,12 +132,31 @@ def test_two_servers_that_leave_their_ports_open_keep_their_own(listeners: Liste
     assert bound(listeners) == before
 
 
+@pytest.mark.parametrize(("first", "second"), [("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "0.0.0.0")])
+def test_an_address_that_covers_another_is_a_new_start(listeners: Listeners, first: str, second: str) -> None:
+    """It must not be said to be done while the service listens where it did."""
+    port = free_port()
+    listeners.update({"web": ServerSettings(bind=f"{first}:{port}")}, workers=1)
+    with pytest.raises(PortInUse, match=rf"{second}:{port} overlaps {first}:{port}, which the server web has open\n.*a new start"):
+        listeners.update({"web": ServerSettings(bind=f"{second}:{port}")}, workers=1)
+    assert bound(listeners) == {"web": [f"{first}:{port}"]}
+
+
+def test_the_file_of_a_unix_socket_has_its_permissions(listeners: Listeners, tmp_path: Path) -> None:
+    path = tmp_path / "door.sock"
+    listeners.update({"door": ServerSettings(kind="tcp", bind=f"unix:{path}", mode="0620")}, workers=1)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o620
+    listeners.open[0].give(os.getuid(), os.getgid())
+    assert path.stat().st_uid == os.getuid()
+
+
 # -- from another process --------------------------------------------------------------------------------------------
 
 HEIR = """
 import os, sys
 from greenimi.servers.listeners import Listeners
 from greenimi.servers.settings import ServerSettings
+from greenimi.servers.sockets import Address
 listeners = Listeners()
 listeners.adopt(os.environ)
 change = listeners.update(
@@ -187,7 +208,7 @@ def test_what_is_gone_from_conf_is_not_kept_by_an_upgrade(listeners: Listeners) 
 
 def test_a_descriptor_that_is_no_socket_is_told(tmp_path: Path) -> None:
     with (tmp_path / "file").open("w") as file:
-        text = json.dumps([["web", "http", "127.0.0.1:1", 0, file.fileno()]])
+        text = json.dumps([["web", "http", "127.0.0.1:1", 0, file.fileno(), True]])
         with pytest.raises(StartError, match="is no socket"):
             Listeners().adopt({HANDED_OVER: text, "GUNICORN_PID": str(os.getppid())})
 
@@ -223,3 +244,17 @@ def test_sockets_of_systemd_are_taken(names: str) -> None:
         addresses = [f"127.0.0.1:{sock.getsockname()[1]}" for sock in (web, beacon)]
     assert found.returncode == 0, found.stderr
     assert found.stdout.strip() == f"0 [('web', 0, '{addresses[0]}'), ('beacon', 0, '{addresses[1]}')] []"
+
+
+def test_the_file_of_a_socket_of_systemd_stays(tmp_path: Path) -> None:
+    path = tmp_path / "door.sock"
+    with socket.socket(socket.AF_UNIX) as theirs:
+        theirs.bind(str(path))
+        theirs.listen()
+        ours = Listener("door", "tcp", Address.of(theirs), 0, socket.socket(fileno=os.dup(theirs.fileno())), owned=False)
+        assert ours.getsockname() == ("", 0), "Gunicorn would remove the file"
+        ours.remove()
+        assert path.is_socket()
+        again = Listeners()
+        again.open = [Listener("door", "tcp", Address.of(theirs), 0, theirs, owned=False)]
+        assert json.loads(again.hand_over())[0][-1] is False, "a new master does not own it either"

@@ -315,6 +315,34 @@ def test_a_reload_under_way_is_not_disturbed_by_another(serve: Callable[..., Ser
 
 
 @pytest.mark.live
+def test_a_hup_during_a_reload_is_not_lost(serve: Callable[..., Service]) -> None:
+    """Of two deployments the second must serve in the end."""
+    service = serve(workers=1)
+    service.version(2)
+    service.gunicorn.signal(signal.SIGHUP)
+    wait_until(lambda: "generation 2" in service.gunicorn.log, PATIENCE)
+    service.version(3)
+    service.gunicorn.signal(signal.SIGHUP)
+    wait_until(lambda: "done: generation 3" in service.gunicorn.log, PATIENCE)
+    assert service.get() == 3
+
+
+@pytest.mark.live
+def test_the_master_keeps_no_descriptors_of_its_reloads(serve: Callable[..., Service]) -> None:
+    service = serve(workers=1)
+
+    def descriptors() -> int:
+        return len(list(Path(f"/proc/{service.gunicorn.pid}/fd").iterdir()))
+
+    assert service.reload()[0]
+    before = descriptors()
+    for _ in range(3):
+        assert service.reload()[0]
+    wait_until(lambda: descriptors() <= before, PATIENCE)
+    assert descriptors() <= before
+
+
+@pytest.mark.live
 def test_datagrams_sent_during_a_reload_are_all_answered(serve: Callable[..., Service]) -> None:
     service = serve(workers=2)
     clients = [DatagramClient(service.gunicorn.addresses["beacon"]) for _ in range(6)]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from greenimi.errors import StartError
-from greenimi.servers.systemd import listen_fds, notify, reloading, status_line, watchdog_interval
+from greenimi.servers.systemd import listen_fds, notify, reloading, status_line
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -62,21 +62,6 @@ def test_a_manager_that_does_not_read_blocks_nobody(tmp_path: Path) -> None:
 
 def test_a_status_is_one_line() -> None:
     assert status_line("two\nREADY=0") == "STATUS=two READY=0"
-
-
-@pytest.mark.parametrize(
-    ("environ", "seconds"),
-    [
-        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "7"}, 15.0),
-        ({"WATCHDOG_USEC": "30000000"}, 15.0),
-        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "8"}, None),
-        ({"WATCHDOG_USEC": "0"}, None),
-        ({"WATCHDOG_USEC": "soon"}, None),
-        ({}, None),
-    ],
-)
-def test_the_watchdog_wants_to_hear_twice_in_its_time(environ: dict[str, str], seconds: float | None) -> None:
-    assert watchdog_interval(environ, 7) == seconds
 
 
 # -- sockets -------------------------------------------------------------------------------------------------------

@@ -23,6 +23,9 @@ from typing import Any
 from greenimi.codec.websocket import ABNORMAL, ClientCodec
 
 RETRY = 0.2
+RESTART = 1012
+"""The code of a goodbye that says: come back."""
+
 AN_ADDRESS = 4000
 """Clients of one address."""
 
@@ -125,7 +128,7 @@ class Client:
             codec.close(1000, "")
         self._send(codec)
         if codec.ended:
-            self._crowd.note("lost" if codec.close_code == ABNORMAL else f"told {codec.close_code}")
+            self._crowd.note({RESTART: "told", ABNORMAL: "lost"}.get(codec.close_code, "dismissed"))
             self._close()
             self.connect()
 
@@ -223,8 +226,8 @@ class Crowd:
         """What happened since the last time.  Moments are those of the monotonic clock, which all processes share.
 
         whole     how many are connected now and have their answers
-        happened  when who was opened, answered (the first time on a connection), refused (not let in), told 1012 (said goodbye to with
-                  that code), lost (without a goodbye), and when an answer was wrong
+        happened  moments by their kinds: a client was opened, answered (for the first time on a connection), refused (not let in), told to
+                  come back (1012), dismissed (any other goodbye), lost (without a goodbye); an answer was wrong
         waits     of all later answers: when it was asked for, and how many seconds it took
         """
         found = {"whole": sum(client.is_whole for client in self._clients), "happened": self._happened, "waits": self.waits}
