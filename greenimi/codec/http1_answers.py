@@ -15,17 +15,24 @@ _NO_BODY = frozenset({204, 304})
 class Http1Answers(Codec):
     """Answers requests in the order they came: whole by ``respond``, or by ``begin``, ``part`` and ``finish``."""
 
-    __slots__ = ("_heads", "_owed", "_sent_chunked")
+    __slots__ = ("_begun", "_heads", "_owed", "_sent_chunked")
 
     def __init__(self, heads: ResponseHeads) -> None:
         super().__init__()
         self._heads = heads
+        self._begun: Request | None = None  # an answer to it was begun: there is no other
         self._sent_chunked = False
         self._owed: int | None = None  # bytes still to be sent of a body whose length was said
 
     def respond(self, request: Request, response: Response) -> None:
-        """Queue a complete response.  Raises ValueError for fields that cannot be sent; nothing was queued then."""
+        """Queue a complete response.  Raises ValueError for fields that cannot be sent; nothing was queued then.
+
+        To a request whose answer has begun already nothing more is said: the connection ends behind it.
+        """
         body = response.body
+        if self._begun is request:  # a layer failed behind it
+            self.closing = True
+            return
         if request.stream is not None:
             request.stream.wanted = None  # too late for 100 Continue
         if type(body) is str:
@@ -73,6 +80,7 @@ class Http1Answers(Codec):
         if request.method == "HEAD" or response.status in _NO_BODY:
             self._sent_chunked = False
             self.out.append(self._slow_head(request, response, b""))
+            self._begun = request
             return False
         lengths = [value for name, value in response.headers if name.lower() == "content-length"]
         known = bool(lengths)
@@ -83,6 +91,7 @@ class Http1Answers(Codec):
             request.keep_alive = False  # the end of the connection is the end of the body
         self.out.append(self._slow_head(request, response, b"Transfer-Encoding: chunked\r\n" if self._sent_chunked else b""))
         self.closing = False  # not before the body went out
+        self._begun = request
         return True
 
     def part(self, data: bytes) -> None:

@@ -129,56 +129,56 @@ class StreamConnection(Timed):
     # -- reading: in the hub -------------------------------------------------------------------------------------
     def _readable(self, data: bytes | None = None) -> None:
         """Read once, or take ``data`` as what was read."""
-        if data is None:
-            try:
-                data = self._sock.recv(_READ)
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
-        if self._state == LINGERING:
-            self._linger_read(data)
-            return
-        server = self.server
-        codec = self.codec
-        messages = codec.receive(data)
-        if not self._leaving:
-            self.deadline = self._silence.until
-            if codec.partial or self._incoming is not None:
-                self._time_incoming(len(data), anew=bool(messages))
-        if messages and not self._leaving:
-            self._inbox += messages
-            if not self._busy:
-                if server.handlers.crowded:
-                    if server.answer_at_once(self, self._inbox):
-                        return
-                    if server.handlers.overloaded:
-                        self._turn_away()
-                        return
-                self._busy = True
-                server.handlers.start(_work, self)
-                if self._state == CLOSED:
+        try:
+            if data is None:
+                try:
+                    data = self._sock.recv(_READ)
+                except BlockingIOError:
                     return
-            if len(self._inbox) + len(self._front) > server.inbox_limit:
+                except OSError:
+                    data = b""
+            if self._state == LINGERING:
+                self._linger_read(data)
+                return
+            server = self.server
+            codec = self.codec
+            messages = codec.receive(data)
+            if not self._leaving:
+                self.deadline = self._silence.until
+                if codec.partial or self._incoming is not None:
+                    self._time_incoming(len(data), anew=bool(messages))
+            if messages and not self._leaving:
+                self._inbox += messages
+                if not self._busy:
+                    if server.handlers.crowded:
+                        if server.answer_at_once(self, self._inbox):
+                            return
+                        if server.handlers.overloaded:
+                            self._turn_away()
+                            return
+                    self._busy = True
+                    server.handlers.start(_work, self)
+                    if self._state == CLOSED:
+                        return
+                if len(self._inbox) + len(self._front) > server.inbox_limit:
+                    self._pause()
+            elif codec.crowded:
                 self._pause()
-        elif codec.crowded:
-            self._pause()
-        if self._drained is not None:
-            self._drained.set()  # a handler waits for more of a body
-        if codec.ended and self._state == OPEN:
-            self._last_read(left=not data)
-        if codec.out:
-            self.flush()
-        if self._outbox is not None and len(self._outbox) > server.high_water:
-            self._pause()  # its pings would be answered into our memory
+            if self._drained is not None:
+                self._drained.set()  # a handler waits for more of a body
+            if codec.ended and self._state == OPEN:
+                self._last_read(left=not data)
+            if codec.out:
+                self.flush()
+            if self._outbox is not None and len(self._outbox) > server.high_water:
+                self._pause()  # its pings would be answered into our memory
+        except Exception:  # the hub would only tell of it, and nobody would ever close the connection
+            log.exception("%r cannot be served any more", self)
+            self.shut()
 
     def feed(self, data: bytes) -> None:
         """Take what was read from the socket before this connection was made."""
-        try:
-            self._readable(data)
-        except Exception:  # the socket is ours by now: nobody else may close it
-            log.exception("%r cannot be served any more", self)
-            self.shut()
+        self._readable(data)
 
     def answer(self, request: Request, response: Response) -> None:
         """Answer the only message that waits, in the hub.  For what must not wait for a handler."""

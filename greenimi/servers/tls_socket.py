@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import ssl
 import sys
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -91,9 +92,11 @@ class Handshake:
         return True
 
     def facts(self) -> TlsFacts:
-        """What was agreed on.  Only after the handshake."""
+        """What was agreed on.  Only after the handshake.  Raises HandshakeFailed for a session whose client's certificate has expired."""
         session = self._session
         peer = session.getpeercert()
+        if peer and session.session_reused and ssl.cert_time_to_seconds(peer["notAfter"]) < time.time():
+            raise HandshakeFailed("the client's certificate has expired")  # OpenSSL looks at it in full handshakes only
         return TlsFacts(
             sys.intern(session.version()),  # one string for all connections, not one for each
             sys.intern(session.cipher()[0]),

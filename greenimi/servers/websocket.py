@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 from greenimi.codec.handshake import check_upgrade
 from greenimi.codec.websocket import WebSocketCodec
-from greenimi.errors import Refused
 from greenimi.message import Request, Upgrade
 from greenimi.servers.messages import MessageEndpoint
+from greenimi.servers.origin import check_origin
 from greenimi.servers.settings import ServerSettings
 from greenimi.servers.stream import StreamConnection
 
@@ -28,20 +27,8 @@ class WebSocketDoor:
     def __call__(self, request: Request) -> Upgrade:
         """The 101, or a Refusal: 403 for a foreign Origin, 400 or 426 for a handshake that is none."""
         handshake = check_upgrade(request, self._subprotocols)
-        self._check_origin(request)
+        check_origin(request, self._origins)
         return Upgrade(partial(self._switch, request), handshake.headers)
-
-    def _check_origin(self, request: Request) -> None:
-        """A browser tells the site of the page that opens the WebSocket; foreign sites must be allowed by name."""
-        origin = request.headers.get("origin")
-        if origin is None or "*" in self._origins or origin in self._origins:
-            return
-        try:
-            site = urlsplit(origin).netloc.lower()
-        except ValueError:
-            site = ""
-        if site != request.headers.get("host", "").lower():
-            raise Refused(f"the origin {origin[:100]} may not open WebSockets here")
 
     def _switch(self, request: Request, response: Any, connection: StreamConnection) -> None:
         rest = connection.codec.switch(response)  # type: ignore[attr-defined]  # an HTTP codec until now

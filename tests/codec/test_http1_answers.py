@@ -111,3 +111,15 @@ def test_the_wish_for_another_protocol_is_ignored_where_there_is_a_body() -> Non
     (request,) = subject.receive(head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(hidden), hidden))
     assert isinstance(request, Request)
     assert (request.upgrade, request.body()) == (False, hidden)
+
+
+def test_an_answer_that_has_begun_gets_no_second_one() -> None:
+    """A layer that fails behind a streamed answer is turned into a 500: too late for that."""
+    subject, request = request_for(GET)
+    assert subject.begin(request, Response((), 200))
+    subject.part(b"half")
+    sent = subject.outgoing()
+    subject.respond(request, Response(b"the server failed", 500))
+    assert subject.outgoing() == b""
+    assert subject.closing, "the missing end tells the client"
+    assert sent.startswith(b"HTTP/1.1 200")

@@ -224,3 +224,19 @@ def test_a_stop_waits_for_answers_that_are_still_on_their_way(make_echo: Make, l
     assert not finishing.dead
     till.read(30 * 100_003)
     assert finishing.get() is True
+
+
+def test_an_error_in_the_hub_ends_the_connection(app: App, link: Callable[..., Link], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else would ever close it."""
+    web = link(app)
+    web.send(b"GET /item/1 HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert web.response()[0] == 200
+    (connection,) = app.doors.servers["web"].connections
+
+    def broken(data: bytes) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(type(connection.codec), "receive", lambda codec, data: broken(data))
+    web.send(b"x")
+    assert web.read_all() == b""
+    assert not app.doors.servers["web"].connections

@@ -4,7 +4,9 @@ import os
 import random
 import socket
 import ssl
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -347,3 +349,20 @@ def test_tickets_that_did_not_go_out_go_first() -> None:
     session = talk.client.session
     assert session is not None
     assert session.has_ticket
+
+
+@pytest.mark.parametrize(("reused", "refused"), [(True, True), (False, False)])
+def test_a_session_does_not_outlive_the_clients_certificate(reused: bool, refused: bool) -> None:
+    """OpenSSL verifies it in full handshakes only, and would have refused it there.  A stand-in for its session: nobody can wait for a
+    certificate to expire."""
+    handshake: Any = Handshake.__new__(Handshake)
+    handshake._session = SimpleNamespace(
+        getpeercert=lambda binary=False: b"" if binary else {"notAfter": "Jan  1 00:00:00 2020 GMT"},
+        session_reused=reused,
+        version=lambda: "TLSv1.3",
+        cipher=lambda: ("x", "TLSv1.3", 128),
+        selected_alpn_protocol=lambda: None,
+        server_name=None,
+    )
+    with pytest.raises(HandshakeFailed, match="has expired") if refused else nullcontext():
+        handshake.facts()
