@@ -33,7 +33,7 @@ from greenimi.event.lifecycle import (
 )
 from greenimi.servers import Doors
 from greenimi.servers.doors import Sockets
-from greenimi.servers.health import Health
+from greenimi.servers.watch.health import Health
 
 log = logging.getLogger("greenimi")
 T = TypeVar("T")

@@ -15,13 +15,13 @@ from gunicorn.app.base import BaseApplication
 import greenimi
 from greenimi.app import DEFAULT_CONF, App, AppSettings, read_conf
 from greenimi.errors import ConfigError, StartError
-from greenimi.servers.arbiter import GreenArbiter
-from greenimi.servers.berth import Berth
 from greenimi.servers.configured import configured_servers
 from greenimi.servers.gunicorn import GreenWorker
+from greenimi.servers.master.arbiter import GreenArbiter
+from greenimi.servers.master.berth import Berth
 from greenimi.servers.settings import ServerSettings, WorkerSettings
 from greenimi.servers.sockets import Address
-from greenimi.servers.statistics import Statistics
+from greenimi.servers.watch.statistics import Statistics
 
 
 class _Deployment:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from greenimi import config, container, event, log, servers
 from greenimi.cli import commands
 from greenimi.container import aspect
-from greenimi.servers import health
+from greenimi.servers.watch import health
 
 if TYPE_CHECKING:
     from greenimi.container.setup import Setup

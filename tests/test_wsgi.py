@@ -17,16 +17,16 @@ from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
 import pytest
+from tests.servers.guests.test_wsgi import Guest, says
 
 from greenimi import Request, Response, get, http, post, websocket
 from greenimi.config import Config
 from greenimi.container.context import scope
 from greenimi.errors import ConfigError, StartError
 from greenimi.marks import opened
-from greenimi.servers.wsgi import load_guest
+from greenimi.servers.guests.wsgi import load_guest
 from greenimi.testing.support import free_port, make_app, wait_until
 from greenimi.wsgi import WsgiApplication, application
-from tests.servers.test_wsgi import Guest, says
 
 ROOT = Path(__file__).parents[1]
 CONF = {"servers": {"web": {"kind": "http", "max_body": 1000}, "till": {"kind": "tcp"}}}
@@ -205,7 +205,7 @@ def writes(environ: Any, start_response: Any) -> Iterable[bytes]:
 
 
 def test_the_server_of_conf_is_chosen() -> None:
-    two = {"servers": {"web": {"kind": "http"}, "admin": {"kind": "http", "layers": ["tests.servers.test_wsgi:sign"]}}}
+    two = {"servers": {"web": {"kind": "http"}, "admin": {"kind": "http", "layers": ["tests.servers.guests.test_wsgi:sign"]}}}
     with pytest.raises(StartError, match="web, admin"):
         WsgiApplication(make_app(two))
     with pytest.raises(StartError, match=r"'shop'.*web, admin"):

@@ -12,7 +12,7 @@ from typing import Any
 
 from greenimi.cli.options import CONF_HELP, conf_file, read_config
 from greenimi.errors import StartError
-from greenimi.servers.control import control_folder, control_path
+from greenimi.servers.master.control import control_folder, control_path
 from greenimi.servers.settings import WorkerSettings
 
 _PATIENCE = 10.0

@@ -11,7 +11,7 @@ from pathlib import Path
 from greenimi.cli.masters import add_master, ask, find_master, is_running
 from greenimi.cli.options import positive
 from greenimi.cli.output import complain, say
-from greenimi.servers.control import control_path
+from greenimi.servers.master.control import control_path
 
 EXAMPLES = """
 greenimi reload                                  new code and conf; nobody is refused, a mistake changes nothing

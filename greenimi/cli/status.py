@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, cast
 from greenimi.cli.masters import add_master, ask, find_master
 from greenimi.cli.options import add_json
 from greenimi.cli.output import say, table
-from greenimi.servers.totals import nothing, summed
+from greenimi.servers.watch.totals import nothing, summed
 
 if TYPE_CHECKING:
-    from greenimi.servers.status_types import BookedWorker, MasterStatus, Status, WorkerStatus
+    from greenimi.servers.watch.status_types import BookedWorker, MasterStatus, Status, WorkerStatus
 
 EXAMPLES = """
 greenimi status                                  of the service of this folder's conf

@@ -12,8 +12,8 @@ from greenimi.event import Events
 from greenimi.marks import Mark
 from greenimi.servers.configured import KINDS, configured_servers
 from greenimi.servers.doors import Doors, Plan
+from greenimi.servers.guests.wsgi import mount
 from greenimi.servers.settings import ServerSettings, WorkerSettings
-from greenimi.servers.wsgi import mount
 
 if TYPE_CHECKING:
     from greenimi.container.setup import Setup

@@ -14,7 +14,7 @@ from gevent import get_hub
 from greenimi.container.registry import Container
 from greenimi.servers.acceptor import Acceptor, Gate
 from greenimi.servers.deadlines import Silence
-from greenimi.servers.entrance import Entrance, entrance_for
+from greenimi.servers.entrance.entrance import Entrance, entrance_for
 from greenimi.servers.farewell import Farewell
 from greenimi.servers.latency import Latency
 from greenimi.servers.runtime import Runtime
@@ -25,7 +25,7 @@ from greenimi.servers.timed import TOO_MUCH, due
 if TYPE_CHECKING:
     from greenimi.codec.base import Codec
     from greenimi.servers.endpoint import Endpoint
-    from greenimi.servers.tls import TlsFacts
+    from greenimi.servers.entrance.tls import TlsFacts
 
 log = logging.getLogger("greenimi.servers")
 

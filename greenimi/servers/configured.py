@@ -10,9 +10,9 @@ from greenimi.codec.framing import framing_from
 from greenimi.codec.payload import payload_from
 from greenimi.errors import ConfigError
 from greenimi.interfaces import IConfig
+from greenimi.servers.entrance.tls import check_entrance
 from greenimi.servers.settings import ServerSettings
 from greenimi.servers.sockets import Address
-from greenimi.servers.tls import check_entrance
 
 KINDS = ("http", "tcp", "udp")
 

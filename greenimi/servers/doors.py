@@ -18,15 +18,15 @@ from greenimi.dispatch.pipeline import Handlers, HttpPipeline, MessagePipeline, 
 from greenimi.dispatch.route import Route
 from greenimi.event import Events
 from greenimi.event.lifecycle import HubBlocked, ServerCreated, ServerCreating, ServersCreated, ServersCreating, ServerStarting
-from greenimi.servers.guard import Blocked, Guard
+from greenimi.servers.guests.wsgi import Mount, load_guest
 from greenimi.servers.http import HttpServer
 from greenimi.servers.messages import MessageEndpoint
 from greenimi.servers.runtime import Runtime
 from greenimi.servers.settings import ServerSettings, WorkerSettings
 from greenimi.servers.tcp import TcpServer
 from greenimi.servers.udp import UdpServer
+from greenimi.servers.watch.guard import Blocked, Guard
 from greenimi.servers.websocket import WebSocketDoor
-from greenimi.servers.wsgi import Mount, load_guest
 
 log = logging.getLogger("greenimi.servers")
 

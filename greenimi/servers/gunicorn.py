@@ -22,10 +22,10 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from greenimi import green
 from greenimi.errors import StartError
-from greenimi.servers.berth import Berth
 from greenimi.servers.doors import Doors, Sockets
-from greenimi.servers.limits import WorkerLimits
-from greenimi.servers.priority import come_forward, step_back
+from greenimi.servers.master.berth import Berth
+from greenimi.servers.master.limits import WorkerLimits
+from greenimi.servers.master.priority import come_forward, step_back
 
 _BOOT_ERROR = 3
 """Exit status that tells the arbiter that starting again is of no use."""
@@ -93,6 +93,7 @@ class GreenWorker(GeventWorker):
         with self._telling_why():
             self._application = self.application(self.berth)
             green.require_patched()
+        gc.collect()  # now, not with the doors open
         for module, instead in green.blocking_drivers():
             self.log.warning("%s lets nobody else run while it waits: %s", module, instead)
 
@@ -218,6 +219,5 @@ def check_gunicorn(cfg: Any) -> None:
 
 def _calm_collector() -> None:
     """Messages leave no cycles, so look for them less often, and never again among what an application is made of."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)

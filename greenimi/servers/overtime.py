@@ -10,7 +10,7 @@ from greenlet import greenlet
 
 from greenimi.errors import HandlerTimeout
 from greenimi.servers.handlers import HandlerPool
-from greenimi.servers.stacks import describe, frames_of
+from greenimi.servers.watch.stacks import describe, frames_of
 
 log = logging.getLogger("greenimi.servers")
 

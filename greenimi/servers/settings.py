@@ -60,7 +60,7 @@ class ServerSettings:
     idle: float = option(75.0, "Seconds of silence before a client is pinged (WebSocket) or its connection is closed; 0 means never.")
     connections: int = option(20000, "Connections a worker holds at most; further ones wait to be accepted.")
     per_address: int = option(0, "Connections of one client address a worker holds at most; 0 means as many as it likes.")
-    accept_rate: int = option(0, "Connections a worker accepts a second; further ones wait.  0 means as many as come.")
+    accept_rate: int = option(0, "Connections a worker accepts in a second of its clock; further ones wait.  0 means as many as come.")
     inbox: int = option(256, "Messages of one connection that may wait for its handler before reading stops.")
     outbox: int = option(4 * 1024 * 1024, "Bytes that may wait for a slow client before it is disconnected.")
     high_water: int = option(256 * 1024, "Bytes waiting for a client above which a streaming handler pauses.")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from greenimi.codec.base import Codec
     from greenimi.servers.base import StreamHost
     from greenimi.servers.endpoint import Endpoint
-    from greenimi.servers.tls import TlsFacts
+    from greenimi.servers.entrance.tls import TlsFacts
 
 log = logging.getLogger("greenimi.servers")
 

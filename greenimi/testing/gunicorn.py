@@ -14,7 +14,7 @@ from typing import Any
 
 from greenimi.app import read_conf
 from greenimi.cli.masters import ask
-from greenimi.servers.control import control_path
+from greenimi.servers.master.control import control_path
 from greenimi.testing.support import free_port, wait_until
 
 _STARTS = 30.0

@@ -12,7 +12,7 @@ import pytest
 
 from greenimi import green
 from greenimi.cli import drain
-from greenimi.servers.control import Caller, Control
+from greenimi.servers.master.control import Caller, Control
 
 
 def test_it_says_what_it_waits_for_and_waits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from greenimi import green
 from greenimi.cli.masters import NoMaster, add_master, ask, find_master, masters
-from greenimi.servers.control import Caller, Control
+from greenimi.servers.master.control import Caller, Control
 
 Make = Callable[..., Path]
 

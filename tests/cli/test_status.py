@@ -11,7 +11,7 @@ import pytest
 
 from greenimi.cli import status as module
 from greenimi.cli.status import as_json, duration, quantile, render, short, size
-from greenimi.servers.status_types import BookedWorker, Status, WorkerStatus
+from greenimi.servers.watch.status_types import BookedWorker, Status, WorkerStatus
 from tests.servers.records import server, worker
 
 NOW = 10_000.0

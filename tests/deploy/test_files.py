@@ -29,7 +29,7 @@ def test_every_file_is_told_of() -> None:
 
 
 def test_the_conf_is_accepted() -> None:
-    run(
+    assert "all is well" in run(
         sys.executable,
         ROOT / "greenimi/__main__.py",
         "check",
@@ -51,7 +51,8 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
 
 
 def test_the_service_is_shut_off_from_the_rest() -> None:
-    run(program("systemd-analyze"), "security", "--offline=yes", f"--threshold={EXPOSURE}", "--no-pager", DEPLOY / "shop.service")
+    told = run(program("systemd-analyze"), "security", "--offline=yes", f"--threshold={EXPOSURE}", "--no-pager", DEPLOY / "shop.service")
+    assert "Overall exposure level" in told
 
 
 def test_units_and_conf_agree(conf: dict[str, Any]) -> None:
@@ -66,7 +67,7 @@ def test_units_and_conf_agree(conf: dict[str, Any]) -> None:
 # -- proxies ---------------------------------------------------------------------------------------------------------
 def test_nginx_accepts_its_configuration(tmp_path: Path) -> None:
     paths = {"/run/nginx.pid": f"{tmp_path}/nginx.pid", "/var/log/nginx": str(tmp_path)}
-    run(program("nginx"), "-t", "-c", changed("nginx.conf", tmp_path, paths))
+    assert "test is successful" in run(program("nginx"), "-t", "-c", changed("nginx.conf", tmp_path, paths))
 
 
 def test_haproxy_accepts_its_configuration() -> None:
@@ -99,7 +100,7 @@ def test_docker_compose_accepts_its_file(tmp_path: Path) -> None:
 
 
 def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
-    run(program("hadolint"), "--no-color", DEPLOY / "Dockerfile")
+    assert run(program("hadolint"), "--no-color", DEPLOY / "Dockerfile") == ""
 
 
 def test_the_dockerfile_serves_without_a_shell_and_without_root() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from greenimi.servers.status_types import ServerStatus, WorkerStatus
+from greenimi.servers.watch.status_types import ServerStatus, WorkerStatus
 
 
 def server(**numbers: Any) -> ServerStatus:

@@ -14,8 +14,8 @@ from greenimi import green
 from greenimi.app import App
 from greenimi.errors import ConnectionClosed
 from greenimi.servers.base import StreamHost
+from greenimi.servers.entrance.tls import TlsFacts
 from greenimi.servers.stream import StreamConnection
-from greenimi.servers.tls import TlsFacts
 from greenimi.testing.clients import HttpClient, WebSocketClient
 from greenimi.testing.plugin import Serve
 from greenimi.testing.support import wait_until

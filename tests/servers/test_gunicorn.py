@@ -16,12 +16,12 @@ from gevent import socket as gsocket
 from greenimi import green
 from greenimi.errors import ConfigError
 from greenimi.servers import gunicorn as module
-from greenimi.servers.berth import Berth
 from greenimi.servers.gunicorn import GreenWorker
-from greenimi.servers.listeners import Listener
-from greenimi.servers.scoreboard import Scoreboard
+from greenimi.servers.master.berth import Berth
+from greenimi.servers.master.listeners import Listener
 from greenimi.servers.settings import WorkerSettings
 from greenimi.servers.sockets import Address
+from greenimi.servers.watch.scoreboard import Scoreboard
 from greenimi.testing.support import make_app, wait_until
 from tests.apps import echo
 

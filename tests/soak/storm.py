@@ -45,7 +45,7 @@ MASTER_SHARE, WORKER_SHARE = 0.05, 0.2
 """Of a core, then."""
 
 A_CONNECTION = 4096
-"""Bytes of memory for each: two of ours, and what a worker that took in thousands of them within a second keeps."""
+"""Bytes of memory for each, about twice of what it takes: taking in thousands at once needs some, which a process keeps."""
 
 GROWTH = 4 << 20
 """Bytes that a worker may have grown by when as many come a second time."""
@@ -140,7 +140,7 @@ def held(service: Gunicorn) -> dict[int, int]:
     """The connections of each worker that is ready, by its process id, when there are as many as clients."""
 
     def found() -> dict[int, int]:
-        workers = service.status()["workers"]  # written once a second
+        workers = service.status().get("workers", ())  # written once a second
         counts = {each["pid"]: each["servers"]["web"]["connections"] for each in workers if "servers" in each}
         return counts if sum(counts.values()) == CLIENTS else {}
 
@@ -235,7 +235,7 @@ class Accepting:
 
     def _go_on(self) -> None:
         while True:
-            self.add(self._service.status()["workers"])
+            self.add(self._service.status().get("workers", ()))
             green.sleep(0.2)
 
     def add(self, workers: Sequence[Mapping[str, Any]]) -> None:

@@ -1,0 +1,1 @@
+"""Applications of other kinds inside ours: WSGI at a path, WebSockets as gevent-websocket has them."""
