@@ -17,7 +17,6 @@ from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
 import pytest
-from tests.servers.guests.test_wsgi import Guest, says
 
 from greenimi import Request, Response, get, http, post, websocket
 from greenimi.config import Config
@@ -27,6 +26,7 @@ from greenimi.marks import opened
 from greenimi.servers.guests.wsgi import load_guest
 from greenimi.testing.support import free_port, make_app, wait_until
 from greenimi.wsgi import WsgiApplication, application
+from tests.servers.guests.test_wsgi import Guest, says
 
 ROOT = Path(__file__).parents[1]
 CONF = {"servers": {"web": {"kind": "http", "max_body": 1000}, "till": {"kind": "tcp"}}}

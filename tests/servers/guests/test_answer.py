@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.servers.guests.test_wsgi import PLAIN, Environ, Guest, Links, Start, get, mount, says
 
 from greenimi.app import App
 from greenimi.testing.support import wait_until
 from tests.apps.echo import Stage
+from tests.servers.guests.test_wsgi import PLAIN, Environ, Guest, Links, Start, get, mount, says
 
 # -- answers -------------------------------------------------------------------------------------------------------
 

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.servers.guests.test_wsgi import PLAIN, Environ, Guest, Links, Start, ask_input, get, mount, post
 
 from greenimi.app import App
 from greenimi.servers.guests import environ as wsgi_environ
 from greenimi.testing.support import wait_until
 from tests.apps.echo import Stage
+from tests.servers.guests.test_wsgi import PLAIN, Environ, Guest, Links, Start, ask_input, get, mount, post
 
 # -- the environ ---------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,6 @@ import pytest
 from geventwebsocket.exceptions import WebSocketError
 from geventwebsocket.resource import Resource, WebSocketApplication
 from geventwebsocket.websocket import WebSocket
-from tests.servers.guests.test_wsgi import PLAIN, mount
 
 from greenimi import green
 from greenimi.app import App
@@ -25,6 +24,7 @@ from greenimi.testing.clients import NotUpgraded, WebSocketClient
 from greenimi.testing.support import wait_until
 from tests.apps.echo import Stage
 from tests.servers.conftest import Link
+from tests.servers.guests.test_wsgi import PLAIN, mount
 
 Links = Callable[..., Link]
 Environ = dict[str, Any]

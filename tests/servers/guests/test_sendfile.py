@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.servers.guests.test_wsgi import PLAIN, Environ, Links, Start, get, mount
 
 from greenimi import green
 from greenimi.app import App
@@ -20,6 +19,7 @@ from greenimi.servers.guests.sendfile import sendable
 from greenimi.testing.plugin import Serve
 from greenimi.testing.support import wait_until
 from tests.apps.echo import Stage
+from tests.servers.guests.test_wsgi import PLAIN, Environ, Links, Start, get, mount
 
 # -- files ---------------------------------------------------------------------------------------------------------
 
