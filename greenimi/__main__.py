@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -12,8 +13,14 @@ if not __package__:
     sys.path[:] = [str(_here.parent), *(entry for entry in sys.path if entry != str(_here))]
 
 
+_MODEST = ("reload", "status", "drain")
+"""Commands about a service on this machine: they must not take the processors from it, and their imports are most of their work."""
+
+
 def main() -> int:
     """The console script ``greenimi``.  The exit status: 0 well, 1 something failed, 2 it was called in a wrong way."""
+    if sys.argv[1:2] and sys.argv[1] in _MODEST:
+        os.nice(10)
     from greenimi import green
 
     green.patch()  # before anything else is imported

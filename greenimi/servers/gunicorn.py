@@ -143,6 +143,7 @@ class GreenWorker(GeventWorker):
         application.drain(restart=self._restart, window=0.0 if self._quick else window)
         if not self._quick:
             application.doors.finish(patience - reserve, self.notify)
+        step_back()  # what is left is ours alone
         application.stop()
 
     def _serve_on(self, seconds: float) -> float:
