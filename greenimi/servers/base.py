@@ -105,9 +105,14 @@ class StreamHost:
         self.gate.open()
 
     def drain(self) -> None:
-        """Accept no more.  HTTP answers say ``Connection: close`` from now on, once nothing more of their client waits."""
+        """Accept no more.  HTTP answers say ``Connection: close`` from now on, once nothing more of their client waits; with a ``farewell``
+        under way those whose turn it is."""
         self.draining = True
         self.gate.close()
+
+    def asks_to_go(self, connection: StreamConnection) -> bool:
+        """Whether the next answer on a connection should say that it is the last: nobody is let in, and it is this client's turn."""
+        return self.draining and (self._farewell is None or connection.parting)
 
     def farewell(self, code: int, seconds: float) -> None:
         """Say goodbye to every connection in its protocol's way, spread over ``seconds``, the oldest first; all at once when that is 0.

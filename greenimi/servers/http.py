@@ -112,8 +112,10 @@ class HttpEndpoint:
         stream = request.stream
         if stream is not None and not stream.finished:  # what nobody read cannot be told from the next request
             request.keep_alive = False
-        if self._server.draining and not request.connection.waiting:  # type: ignore[attr-defined]  # it is ours
-            request.keep_alive = False
+        if self._server.draining:
+            connection: Any = request.connection
+            if self._server.asks_to_go(connection) and not connection.waiting:
+                request.keep_alive = False
         body = response.body
         if type(body) is not bytes and type(body) is not str:
             self._send_parts(request, response, codec)

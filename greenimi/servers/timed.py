@@ -39,13 +39,14 @@ class Timed(Outbox):
     A peer may be silent until ``deadline``, which each read moves on; what it has begun to send or to read has a pace to keep.
     """
 
-    __slots__ = ("_front", "_inbox", "_incoming", "_read_on", "_silence", "deadline")
+    __slots__ = ("_front", "_inbox", "_incoming", "_read_on", "_silence", "deadline", "parting")
 
     def __init__(self, server: StreamHost, sock: Any, codec: Codec) -> None:
         super().__init__(server, sock, codec)
         self.deadline = server.first_byte.until
         self._silence = server.keep_alive  # what it is moved on to
         self._incoming: Pace | None = None  # of what has begun to arrive
+        self.parting = False  # its turn to be said goodbye to has come
         self._read_on = True
         self._inbox: list[Any] = []
         self._front: list[Any] = []  # what is before the inbox, turned round: a list is taken from at its end
@@ -168,6 +169,7 @@ class Timed(Outbox):
 
         ``at_last``: nothing is waited for any longer that is not here.
         """
+        self.parting = True
         if self.is_open:
             if self._busy or self.waiting:
                 return False

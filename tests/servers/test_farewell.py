@@ -46,6 +46,26 @@ def test_an_answer_says_close_when_nothing_more_waits(app: App, stage: Stage, li
     assert web.read_all() == b""
 
 
+def test_clients_that_talk_are_asked_to_go_one_after_the_other(app: App, link: Links) -> None:
+    """All of them at once would come back as one flood."""
+    webs = [link(app) for _ in range(4)]
+    for web in webs:
+        web.send(get("/item/1"))
+        web.response()
+    host(app).drain()
+    host(app).farewell(1012, 60.0)
+    told = []
+    for web in webs:
+        web.send(get("/item/1"))
+        told.append(web.response()[1]["Connection"])
+    assert None in told, "the others are served on until it is their turn"
+    host(app).farewell(1012, 0.0)
+    for web, goodbye in zip(webs, told, strict=True):
+        if goodbye is None:
+            web.send(get("/item/1"))
+            assert web.read_all() == b"" or web.response()[1]["Connection"] == "close"
+
+
 def test_a_head_that_has_begun_is_waited_for(app: App, stage: Stage, link: Links) -> None:
     web = link(app)
     web.send(get("/wait") + get("/item/1")[:10])

@@ -81,7 +81,7 @@ class Service:
         self.folder = folder
         self.write("service.py", APP)
         self.write("app.toml", CONF)
-        more = {key.replace("__", "."): value for key, value in settings.items()}
+        more = {"workers.drain_window": "0.5", **{key.replace("__", "."): value for key, value in settings.items()}}
         words = COMMANDS[command]
         words = (*words, str(folder / "app.toml")) if words[-1] == "serve" else words
         self.gunicorn = Gunicorn(ROOT / "conf/gunicorn.conf.py", folder / "app.toml", workers, more, folder / "log", words)
