@@ -51,7 +51,11 @@ class WsgiApplication:
 
     def __init__(self, app: App, server: str = "") -> None:
         self.app = app
-        self._server_name = _http_server(app.commit(), server)
+        try:
+            self._server_name = _http_server(app.commit(), server)
+        except BaseException:
+            app.stop()
+            raise
         self._server: Any = None
         self._pipeline: HttpPipeline
         self._lock = Lock()

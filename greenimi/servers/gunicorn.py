@@ -25,7 +25,7 @@ from greenimi.errors import StartError
 from greenimi.servers.doors import Doors, Sockets
 from greenimi.servers.master.berth import Berth
 from greenimi.servers.master.limits import WorkerLimits
-from greenimi.servers.master.priority import come_forward, step_back
+from greenimi.servers.master.priority import come_forward, step_aside, step_back
 
 _BOOT_ERROR = 3
 """Exit status that tells the arbiter that starting again is of no use."""
@@ -143,7 +143,7 @@ class GreenWorker(GeventWorker):
         application.drain(restart=self._restart, window=0.0 if self._quick else window)
         if not self._quick:
             application.doors.finish(patience - reserve, self.notify)
-        step_back()  # what is left is ours alone
+        step_aside()  # what is left is ours alone
         application.stop()
 
     def _serve_on(self, seconds: float) -> float:

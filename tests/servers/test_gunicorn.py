@@ -59,7 +59,7 @@ def berth() -> Iterator[Berth]:
 def worker(berth: Berth, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A worker that Gunicorn did not start."""
     monkeypatch.setattr(module, "_calm_collector", lambda: None)
-    monkeypatch.setattr(module, "step_back", lambda: None)  # it would be these tests that step back
+    monkeypatch.setattr(module, "step_aside", lambda: None)  # it would be these tests that step back
     made: Any = GreenWorker.__new__(GreenWorker)
     made.berth = berth
     made.cfg = SimpleNamespace(graceful_timeout=30)

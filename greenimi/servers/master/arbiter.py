@@ -28,7 +28,7 @@ from greenimi.servers.master import systemd
 from greenimi.servers.master.berth import BOOTING, LEAVING, READY, Berth
 from greenimi.servers.master.control import Caller, Control, control_folder
 from greenimi.servers.master.listeners import HANDED_OVER, Listeners
-from greenimi.servers.master.priority import may_return
+from greenimi.servers.master.priority import PATIENCE, come_forward, may_return
 from greenimi.servers.master.roll import Roll
 from greenimi.servers.settings import ServerSettings, WorkerSettings
 from greenimi.servers.watch import totals
@@ -232,13 +232,16 @@ class GreenArbiter(Arbiter):
             self._pauses[place] = (0, time.monotonic() + _LONGEST_PAUSE)
             return
         berth = Berth(place, self.generation, slot, self.board, list(self.listeners), self._leave_master)
-        if self._ever_ready:
-            if self._may_return is None:
-                self._may_return = may_return()
-            berth.modest = self._may_return
+        berth.modest = self._ever_ready and self.may_return()
         self.worker_class.berth = berth
         self.spawn_worker()  # does not return in the worker
         berth.worker.close()
+
+    def may_return(self) -> bool:
+        """Whether processes that step back for those that serve can come forward again."""
+        if self._may_return is None:
+            self._may_return = may_return()
+        return self._may_return
 
     def _leave_master(self) -> None:
         """In a worker: close what only the master needs."""
@@ -284,6 +287,8 @@ class GreenArbiter(Arbiter):
     def _end_the_late(self) -> None:
         for pid, worker in list(self.WORKERS.items()):
             berth: Berth = worker.berth
+            if berth.state == BOOTING and berth.modest and berth.age > PATIENCE:
+                come_forward(pid)
             if berth.state == LEAVING and berth.age > worker.cfg.graceful_timeout + _MARGIN:
                 self.log.error("Worker %d (pid: %d) did not leave in time and is killed", berth.place, pid)
             elif berth.state == BOOTING and berth.age > self.settings.boot_timeout:

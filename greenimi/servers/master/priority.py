@@ -1,6 +1,7 @@
-"""A worker that boots beside workers that serve gets less of the processors than they, until it is ready.
+"""What prepares a reload gets of the processors what those that serve leave over.
 
-Importing an application is a second of pure computing.  On a machine with few processors it would take them from the clients.
+Importing an application is a second of pure computing.  On a machine with few processors it would take them from the clients: the kernel
+lets a process that computes go on for some milliseconds before one that has just been woken, unless its policy is SCHED_IDLE.
 """
 
 from __future__ import annotations
@@ -8,19 +9,20 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-_STEP = 10
-"""By how much ``nice`` is raised: about a tenth of the share of a process that serves, and all that nobody else wants."""
+PATIENCE = 10.0
+"""Seconds after which a process that stepped back is called forward again, whatever it does: on a busy machine it would never be done."""
+
+_NICE = 10
 
 
 def may_return() -> bool:
-    """Whether this process could lower its ``nice`` again: it needs a privilege (CAP_SYS_NICE), or RLIMIT_NICE.  Tried in a child."""
+    """Whether a process of ours can come forward again: it needs a privilege (CAP_SYS_NICE), or RLIMIT_NICE.  Tried in a child."""
     pid = os.fork()
     if pid == 0:
         code = 1
         try:
-            base = os.getpriority(os.PRIO_PROCESS, 0)
-            os.setpriority(os.PRIO_PROCESS, 0, min(19, base + 1))
-            os.setpriority(os.PRIO_PROCESS, 0, base)
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
             code = 0
         finally:
             os._exit(code)
@@ -28,13 +30,19 @@ def may_return() -> bool:
 
 
 def step_back(pid: int = 0) -> None:
-    """Let others go first: this process, or another one.  Where the system does not allow it nothing happens."""
+    """Let all others go first: this process, or another one.  ``come_forward`` undoes it, where ``may_return`` says so."""
     with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, pid, min(19, os.getpriority(os.PRIO_PROCESS, pid) + _STEP))
+        os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
 
 
-def come_forward() -> None:
-    """Undo ``step_back`` for this process, and for the threads that it has started meanwhile."""
+def come_forward(pid: int = 0) -> None:
+    """Undo ``step_back``, for the threads that were started meanwhile as well."""
     with suppress(OSError):
-        for thread in map(int, os.listdir("/proc/self/task")):  # noqa: PTH208 - numbers, not paths
-            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) - _STEP)
+        for thread in map(int, os.listdir(f"/proc/{pid or 'self'}/task")):  # noqa: PTH208 - numbers, not paths
+            os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
+
+
+def step_aside(pid: int = 0) -> None:
+    """Take a tenth of what others may have, for good: this process, or another one."""
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, pid, min(19, os.getpriority(os.PRIO_PROCESS, pid) + _NICE))

@@ -22,7 +22,7 @@ from greenimi.errors import StartError
 from greenimi.servers.entrance import tls
 from greenimi.servers.gunicorn import check_gunicorn
 from greenimi.servers.master.berth import BOOTING, LEAVING, READY
-from greenimi.servers.master.priority import step_back
+from greenimi.servers.master.priority import PATIENCE, come_forward, step_aside, step_back
 
 if TYPE_CHECKING:
     from greenimi.servers.master.arbiter import GreenArbiter
@@ -53,7 +53,8 @@ class Roll:
         self._before: tuple[Any, int, int, WorkerSettings] | None = None
         self._settled = 0.0
         self._phase: Callable[[], None] = self._checking
-        self._deadline = time.monotonic() + arbiter.settings.boot_timeout
+        self._began = time.monotonic()
+        self._deadline = self._began + arbiter.settings.boot_timeout
         self._say("checking the configuration and the application in a fresh process")
         self._check()
 
@@ -75,9 +76,13 @@ class Roll:
         read, write = os.pipe()
         os.set_blocking(read, False)
         command = self._arbiter.deployment.check_command()
+        returns = self._arbiter.may_return()
         actions = [(os.POSIX_SPAWN_DUP2, write, 1), (os.POSIX_SPAWN_DUP2, write, 2)]
         self.checker = os.posix_spawn(command[0], command, os.environ, file_actions=actions)
-        step_back(self.checker)
+        if returns:
+            step_back(self.checker)
+        else:
+            step_aside(self.checker)
         _close(write)
         self.descriptor = read
 
@@ -88,6 +93,8 @@ class Roll:
     def _checking(self) -> None:
         self._read_output()
         if self._code is None:
+            if time.monotonic() > self._began + PATIENCE and self._arbiter.may_return():
+                come_forward(self.checker)
             if time.monotonic() > self._deadline:
                 os.kill(self.checker, signal.SIGKILL)
                 self._code = -signal.SIGKILL

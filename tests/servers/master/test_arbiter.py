@@ -93,8 +93,9 @@ def test_a_worker_that_dies_is_replaced_at_once_at_its_place(start: Start) -> No
     gunicorn = start()
     before = gunicorn.ready
     os.kill(before[1], signal.SIGKILL)
-    wait_until(lambda: len(gunicorn.ready) == 2 and gunicorn.ready[1] != before[1], PATIENCE)
-    assert gunicorn.ready[0] == before[0]
+    after = wait_until(lambda: len(found := gunicorn.ready) == 2 and found[1] != before[1] and found, PATIENCE)
+    assert isinstance(after, list)
+    assert after[0] == before[0]
     assert f"(pid: {before[1]}) was ended by SIGKILL" in gunicorn.log
 
 

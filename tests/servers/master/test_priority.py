@@ -13,28 +13,26 @@ from greenimi.servers.master.priority import may_return
 
 RUN = """
 import os, threading
-from greenimi.servers.master.priority import come_forward, may_return, step_back
-nice = lambda: [os.getpriority(os.PRIO_PROCESS, int(thread)) for thread in os.listdir("/proc/self/task")]
-base = nice()[0]
+from greenimi.servers.master.priority import come_forward, step_aside, step_back
+threads = lambda: [int(thread) for thread in os.listdir("/proc/self/task")]
+idle = lambda: [os.sched_getscheduler(thread) == os.SCHED_IDLE for thread in threads()]
 step_back()
 stop = threading.Event()
 threading.Thread(target=stop.wait).start()
-print([value - base for value in nice()])
+print(idle())
 come_forward()
-print([value - base for value in nice()])
+print(idle())
 stop.set()
+base = os.getpriority(os.PRIO_PROCESS, 0)
+step_aside()
+print(os.getpriority(os.PRIO_PROCESS, 0) - base)
 """
 
 
-def run() -> list[str]:
-    found = subprocess.run([sys.executable, "-c", RUN], capture_output=True, text=True, timeout=30, check=False)
-    assert found.returncode == 0, found.stderr
-    return found.stdout.splitlines()
-
-
-@pytest.mark.skipif(not may_return(), reason="this user may not lower nice again, so workers boot as fast as others serve")
+@pytest.mark.skipif(not may_return(), reason="this user may not come forward again, so workers boot as fast as others serve")
 def test_a_process_steps_back_and_comes_forward_with_its_threads() -> None:
-    assert run() == ["[10, 10]", "[0, 0]"]
+    found = subprocess.run([sys.executable, "-c", RUN], capture_output=True, text=True, timeout=30, check=False)
+    assert found.stdout.splitlines() == ["[True, True]", "[False, False]", "10"], found.stderr
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become a user without the privilege")
