@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("greenimi.servers")
 
-_SLICE = 0.01
+_SLICE = 0.002
 """Seconds of one turn of the loop for connections that are due."""
 
 
