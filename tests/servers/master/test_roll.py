@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,9 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     yield start
     for service in served:
         service.gunicorn.stop()
+        for path in service.gunicorn.control.glob("*.sock"):  # a master that an upgrade started, when its test failed
+            with suppress(ProcessLookupError):
+                os.kill(int(path.stem), signal.SIGTERM)
 
 
 @contextmanager
