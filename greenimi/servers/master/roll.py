@@ -146,6 +146,8 @@ class Roll:
                 listener.give(arbiter.app.cfg.uid, arbiter.app.cfg.gid)
         except (Exception, SystemExit) as error:  # Gunicorn exits on settings that it does not understand
             arbiter.app.cfg = arbiter.cfg
+            if self._change is not None:  # it had opened new addresses already
+                arbiter.listeners.undo(self._change)
             why = str(error) if isinstance(error, StartError) else f"the settings cannot be used ({error!r})"
             self._end(done=False, text=f"refused, nothing was changed:\n{why}")
             return

@@ -503,6 +503,7 @@ def test_a_client_that_vanishes(door: Callable[..., Door], end: str) -> None:
     wait_until(lambda: admitted.received == b"half")
     made.ends[-1].shutdown(socket.SHUT_WR) if end == "end" else made.ends[-1].close()
     wait_until(lambda: admitted.ended)
+    assert admitted.received == b"half"
 
 
 def test_an_entrance_of_its_own_type(door: Callable[..., Door]) -> None:

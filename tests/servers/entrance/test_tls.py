@@ -219,7 +219,7 @@ def test_a_worker_need_not_be_able_to_read_the_files(copied: Callable[[str], Non
     prepare([mine])
     (tmp_path / "my.key").unlink()
     check_entrance(mine)
-    Talk(contexts_for(mine))
+    assert Talk(contexts_for(mine)).certificate == der("server")
 
 
 GOOD = [

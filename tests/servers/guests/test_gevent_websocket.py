@@ -391,6 +391,7 @@ def test_nothing_is_left_behind(no_leaks: None, app: App) -> None:
         return not any(ref() for ref in seen)
 
     wait_until(gone)
+    assert not any(ref() for ref in seen)
 
 
 def test_other_code_may_send_to_the_connection(app: App, shake: Shake) -> None:

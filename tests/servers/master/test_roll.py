@@ -8,13 +8,18 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from greenimi import green
 from greenimi.cli.masters import ask
+from greenimi.errors import ConfigError
 from greenimi.servers.master.control import control_path
+from greenimi.servers.master.listeners import Listener, Listeners
+from greenimi.servers.master.roll import Roll
+from greenimi.servers.settings import ServerSettings, WorkerSettings
 from greenimi.testing.clients import DatagramClient, HttpClient, MessageClient, WebSocketClient
 from greenimi.testing.gunicorn import Gunicorn
 from greenimi.testing.support import free_port, wait_until
@@ -410,3 +415,34 @@ def test_a_new_master_that_cannot_start_leaves_the_old_one_alone(serve: Callable
     service.version(2)
     assert service.reload()[0]
     assert service.get() == 2
+
+
+def test_addresses_that_were_opened_are_closed_when_the_settings_cannot_be_used_after_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check found nothing, and the last step fails: the file of a socket cannot be given to Gunicorn's user.  With a stand-in for the
+    arbiter, because the tests may run as a user who can."""
+
+    def refuse(listener: Listener, user: int, group: int) -> None:
+        raise ConfigError("it cannot be given away")
+
+    monkeypatch.setattr(Listener, "give", refuse)
+    port, told = free_port(), []
+    cfg = SimpleNamespace(preload_app=False, reuse_port=False, workers=1, uid=0, gid=0)
+    deployment = SimpleNamespace(workers=WorkerSettings, servers=lambda cfg: {"web": ServerSettings(bind=f"127.0.0.1:{port}")})
+    arbiter: Any = SimpleNamespace(
+        app=SimpleNamespace(cfg=cfg, reload=lambda: None),
+        cfg=cfg,
+        num_workers=1,
+        generation=1,
+        settings=WorkerSettings(),
+        deployment=deployment,
+        listeners=Listeners(),
+        log=SimpleNamespace(info=lambda *args: None, error=lambda *args: None),
+        rolled=lambda **result: told.append(result["text"]),
+    )
+    roll: Any = Roll.__new__(Roll)
+    roll._arbiter, roll._caller, roll._change = arbiter, None, None
+    roll._take_settings()
+    assert told == ["refused, nothing was changed:\nit cannot be given away"]
+    assert arbiter.listeners.open == []
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=5)

@@ -190,6 +190,7 @@ def test_a_listener_that_fails_harms_nobody(make: Callable[..., Guard], caplog: 
     wait_until(lambda: "what the listener said" in caplog.text)
     in_a_greenlet(lambda: native_sleep(0.1))
     wait_until(lambda: guard.count == 2)
+    assert len(guard.reports) == 2
 
 
 def test_the_reports_are_bounded(sink: Sink) -> None:
