@@ -17,8 +17,8 @@ from benchmarks.servers import Row
 
 FULL_SECONDS = 2  # to find out what the server can do
 SETTLE_SECONDS = 1.0  # the first paced requests open the connections
-ROLLS = 3
-BEFORE_SECONDS, AFTER_SECONDS = 4.0, 2.0
+ROLLS = 5
+BEFORE_SECONDS, AFTER_SECONDS = 8.0, 2.0  # before: about as long as a roll, or the hundredth is found less exactly
 ROLL_SECONDS = 60.0  # at most, until the last old worker is gone
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -14,17 +13,22 @@ if not __package__:
 
 
 _MODEST = ("reload", "status", "drain")
-"""Commands about a service on this machine: they must not take the processors from it, and their imports are most of their work."""
+"""Commands about a service on this machine: they must not take the processors from it, and their imports are most of their work.
+
+They run nothing of an application, so the standard library stays as it is.
+"""
 
 
 def main() -> int:
     """The console script ``greenimi``.  The exit status: 0 well, 1 something failed, 2 it was called in a wrong way."""
     if sys.argv[1:2] and sys.argv[1] in _MODEST:
-        os.nice(10)
-    from greenimi import green
+        from greenimi.servers.master.priority import make_way
 
-    green.patch()  # before anything else is imported
+        make_way()
+    else:
+        from greenimi import green
 
+        green.patch()  # before anything else is imported
     from greenimi import cli
 
     return cli.main()

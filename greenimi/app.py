@@ -8,14 +8,14 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from greenimi import green, standard
-from greenimi.config import Config, load, option
+from greenimi.config import DEFAULT_CONF, Config, option, read_conf
 from greenimi.container import Container, Scope, Services, Setup, set_default_container
 from greenimi.errors import ConfigError
 from greenimi.event import Bridge, Events
@@ -31,14 +31,11 @@ from greenimi.event.lifecycle import (
     WorkerStopped,
     WorkerStopping,
 )
-from greenimi.servers import Doors
-from greenimi.servers.doors import Sockets
+from greenimi.servers.doors import Doors, Sockets
 from greenimi.servers.watch.health import Health
 
 log = logging.getLogger("greenimi")
 T = TypeVar("T")
-
-DEFAULT_CONF = "conf/app.toml"
 
 
 @dataclass(frozen=True)
@@ -47,15 +44,6 @@ class AppSettings:
 
     name: str = option("greenimi", "Name of the application, in logs and process titles.")
     debug: bool = option(False, "Show clients the text of unexpected errors.  Never in production.")
-
-
-def read_conf(path: str | Path | None = None, *, argv: Sequence[str] = (), env: Mapping[str, str] | None = None) -> Config:
-    """The configuration of an application.  ``path`` defaults to ``GREENIMI_CONF``, then ``conf/app.toml``.  Raises ConfigError."""
-    env = os.environ if env is None else env
-    file = Path(path or env.get("GREENIMI_CONF", DEFAULT_CONF))
-    if not file.is_file():
-        raise ConfigError(f"there is no {file}", hint="name the file: greenimi serve conf/app.toml, or make a project: greenimi new NAME")
-    return load([file], env=env, argv=argv, environment=env.get("GREENIMI_ENV", "development"))
 
 
 class App:

@@ -12,8 +12,8 @@ from typing import Any
 
 from gunicorn.app.base import BaseApplication
 
-import greenimi
-from greenimi.app import DEFAULT_CONF, App, AppSettings, read_conf
+from greenimi.app import App, AppSettings
+from greenimi.config import DEFAULT_CONF, read_conf
 from greenimi.errors import ConfigError, StartError
 from greenimi.servers.configured import configured_servers
 from greenimi.servers.gunicorn import GreenWorker
@@ -30,7 +30,6 @@ class _Deployment:
     def __init__(self) -> None:
         self.file: str | None = None
         self.argv: tuple[str, ...] = ()
-        self.command: list[str] | None = None  # that checks it; by default Gunicorn's own check of what it was started with
         self.bind: list[str] = []  # as conf says
 
     @property
@@ -51,8 +50,8 @@ class _Deployment:
     def workers(self) -> WorkerSettings:
         return read_conf(self.file, argv=self.argv).settings("workers", WorkerSettings)
 
-    def check_command(self) -> list[str]:
-        return self.command or [sys.executable, *sys.orig_argv[1:], "--check-config"]
+    def check(self) -> None:
+        checked()
 
 
 _deployment = _Deployment()
@@ -102,7 +101,10 @@ def _private_bind() -> str:
 
 
 def checked() -> Any:
-    """What ``gunicorn --check-config`` loads: the application, built and thrown away.  A stock worker must not serve it."""
+    """What ``gunicorn --check-config`` loads, and a reload tries first: the application, built and thrown away.
+
+    A stock worker must not serve it.
+    """
     try:
         app = App.from_file(_deployment.file, argv=_deployment.argv)
         try:
@@ -135,8 +137,6 @@ class Launcher(BaseApplication):
         self._conf = conf
         self._argv = tuple(argv)
         self._extra = extra
-        main = Path(greenimi.__file__).with_name("__main__.py")
-        _deployment.command = [sys.executable, str(main), "check", *([conf] if conf else []), *argv]
         settings(conf, argv)  # a mistake is told in our words, not in Gunicorn's
         super().__init__()
 

@@ -69,6 +69,7 @@ class IConnection(Interface):
     data = Attribute("a dict for the application's state of this client; gone when the connection is")
     is_open = Attribute("False once it is closing")
     secure = Attribute("True: the link to the client is encrypted")
+    identity = Attribute("None, or the Identity of the client, once an authenticator found out")
     tls = Attribute("None, or what its TLS handshake agreed on: .version, .cipher, .alpn, .server_name, .peer_certificate")
 
     def send(data: Any) -> bool:

@@ -2,7 +2,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from greenimi.errors import ProtocolError
-from greenimi.message import Message
+from greenimi.message import Identity, Message
 
 _S = TypeVar("_S")
 
@@ -37,6 +37,7 @@ class IConnection(Protocol):
     def secure(self) -> bool: ...
     @property
     def tls(self) -> Any: ...
+    identity: Identity | None
     def send(self, data: Any) -> bool: ...
     def close(self, code: int = ..., reason: str = ...) -> None: ...
 

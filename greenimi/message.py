@@ -6,6 +6,7 @@ Plain data.  Nothing here knows a socket, a container or a greenlet.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -13,6 +14,22 @@ from greenimi.errors import BadMessage, ProtocolError, TooLarge
 
 if TYPE_CHECKING:
     from greenimi.interfaces import IConnection
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who is calling, as an authenticator found out.
+
+    ``id``       unique among the callers: an account, a device, a service
+    ``roles``    what ``@requires`` asks for
+    ``expires``  seconds since the epoch after which it is not valid any more; None: as long as its connection lives
+    ``claims``   what else is known, such as the claims of a token
+    """
+
+    id: str
+    roles: frozenset[str] = frozenset()
+    expires: float | None = None
+    claims: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Message:
@@ -31,6 +48,11 @@ class Message:
         self.data: Any = None
         self.params: Mapping[str, Any] = _NOTHING
         self.connection: IConnection = connection  # type: ignore[assignment]  # set by the server before dispatch
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who sent it; None when nobody asked, or the client did not say."""
+        return self.connection.identity
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.raw[:40]!r}>"
@@ -174,7 +196,9 @@ class Request(Message):
 
     __slots__ = (
         "_cookies",
+        "_extra",
         "_headers",
+        "_identity",
         "_query",
         "form",
         "head",
@@ -216,6 +240,25 @@ class Request(Message):
         self._headers: Headers | None = None
         self._query: dict[str, list[str]] | None = None
         self._cookies: dict[str, str] | None = None
+        self._identity: Identity | None = None
+        self._extra: dict[str, Any] | None = None
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who sent it; None when nobody asked, or the client did not say.  Authenticators set it."""
+        return self._identity
+
+    @identity.setter
+    def identity(self, identity: Identity | None) -> None:
+        self._identity = identity
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """What layers leave for those inside of them: a session, a request id."""
+        extra = self._extra
+        if extra is None:
+            extra = self._extra = {}
+        return extra
 
     @property
     def headers(self) -> Headers:

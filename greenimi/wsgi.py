@@ -26,7 +26,7 @@ from greenimi.dispatch.failure import describe, report
 from greenimi.dispatch.pipeline import HttpPipeline
 from greenimi.errors import BadMessage, ProtocolError, Refusal, StartError, TooLarge
 from greenimi.interfaces import IConnection
-from greenimi.message import Body, Request, Response
+from greenimi.message import Body, Identity, Request, Response
 
 log = logging.getLogger("greenimi")
 
@@ -115,6 +115,7 @@ class WsgiConnection:
         self.secure = environ["wsgi.url_scheme"] == "https"
         self.data: dict[str, Any] = {}
         self.is_open = True
+        self.identity: Identity | None = None
 
     def send(self, data: Any) -> bool:
         raise TypeError("an HTTP connection has no messages of its own accord")

@@ -13,8 +13,8 @@ import pytest
 from zope.interface import implementer
 
 from greenimi import bean, get, http, listener
-from greenimi.app import App, read_conf, run_app
-from greenimi.config import Config, ConfigChanged
+from greenimi.app import App, run_app
+from greenimi.config import Config, ConfigChanged, read_conf
 from greenimi.container import Setup, Tier, current_container, scope
 from greenimi.errors import ConfigError, ConflictError, MissingBean, NoScope, StartError
 from greenimi.event.lifecycle import (

@@ -327,14 +327,6 @@ def test_a_reload_of_the_launcher_reads_conf_anew(conf: Callable[[str], str], mo
     assert launcher.cfg.workers == 5
 
 
-def test_a_launcher_is_checked_by_the_command_check(conf: Callable[[str], str]) -> None:
-    file = conf(SHOP)
-    deploy.Launcher(file, ["--set", "app.name=eagle"])
-    command = deploy._deployment.check_command()
-    assert command[2:] == ["check", file, "--set", "app.name=eagle"]
-    assert Path(command[1]).name == "__main__.py"
-
-
 def test_what_gunicorn_checks_is_the_whole_application(conf: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
     deploy.settings(conf('include = ["tests.apps.ports"]\n[servers.web]\nlayers = ["nothing.like:this"]\n'))
     with pytest.raises(SystemExit) as caught:

@@ -14,7 +14,7 @@ from greenimi.config import Config, Env
 from greenimi.container import Services, Setup
 from greenimi.event import Bridge, Events
 from greenimi.log import ErrorHandlers
-from greenimi.servers import Doors
+from greenimi.servers.doors import Doors
 
 CHOSEN = ("greenimi.components.", "greenimi.testing.", "greenimi.standard")
 """What an application asks for by name, and the list itself."""

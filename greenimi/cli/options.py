@@ -8,9 +8,10 @@ from argparse import SUPPRESS, ArgumentParser, Namespace, RawDescriptionHelpForm
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from greenimi.config import DEFAULT_CONF, Config, read_conf
+
 if TYPE_CHECKING:
     from greenimi.app import App
-    from greenimi.config import Config
 
 
 CONF_HELP = "the application's conf (default: GREENIMI_CONF, or conf/app.toml)"
@@ -61,15 +62,11 @@ def choose_environment(options: Namespace) -> None:
 
 def conf_file(options: Namespace) -> Path:
     """The file that ``read_conf`` reads."""
-    from greenimi.app import DEFAULT_CONF
-
     return Path(options.conf or os.environ.get("GREENIMI_CONF", DEFAULT_CONF))
 
 
 def read_config(options: Namespace) -> Config:
     """The configuration alone; nothing of the application is imported.  Raises ConfigError."""
-    from greenimi.app import read_conf
-
     return read_conf(options.conf, argv=config_arguments(options))
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import greenimi
-from greenimi.app import read_conf
 from greenimi.cli.output import complain, say
 from greenimi.cli.single import Sockets, handed_over, stop_on_signals
 from greenimi.cli.watch import Snapshot, changed, snapshot
+from greenimi.config import read_conf
 from greenimi.errors import StartError
 from greenimi.servers.configured import configured_servers
 from greenimi.servers.sockets import open_sockets

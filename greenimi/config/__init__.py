@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from greenimi.config.config import Config, ConfigChanged, load
+from greenimi.config.config import DEFAULT_CONF, Config, ConfigChanged, load, read_conf
 from greenimi.config.env import Env
 from greenimi.config.reference import reference
 from greenimi.config.secret import MASK, Secret
@@ -18,7 +18,21 @@ from greenimi.container import context
 if TYPE_CHECKING:
     from greenimi.container.setup import Setup
 
-__all__ = ["MASK", "Config", "ConfigChanged", "Env", "Secret", "bind", "current_server", "includeme", "load", "option", "reference"]
+__all__ = [
+    "DEFAULT_CONF",
+    "MASK",
+    "Config",
+    "ConfigChanged",
+    "Env",
+    "Secret",
+    "bind",
+    "current_server",
+    "includeme",
+    "load",
+    "option",
+    "read_conf",
+    "reference",
+]
 
 
 def includeme(setup: Setup) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from greenimi.interfaces import IConfig
 S = TypeVar("S")
 ENVIRONMENT = "environment"
 """The key :func:`load` sets, so that everybody may ask for it; it chooses a file, so no file can set it."""
+DEFAULT_CONF = "conf/app.toml"
 _MISSING: Any = object()
 
 
@@ -204,3 +206,12 @@ def load(
     tree.put((ENVIRONMENT,), environment, Source("environment"))
     tree.read_secrets()
     return config
+
+
+def read_conf(path: str | Path | None = None, *, argv: Sequence[str] = (), env: Mapping[str, str] | None = None) -> Config:
+    """The configuration of an application.  ``path`` defaults to ``GREENIMI_CONF``, then ``conf/app.toml``.  Raises ConfigError."""
+    env = os.environ if env is None else env
+    file = Path(path or env.get("GREENIMI_CONF", DEFAULT_CONF))
+    if not file.is_file():
+        raise ConfigError(f"there is no {file}", hint="name the file: greenimi serve conf/app.toml, or make a project: greenimi new NAME")
+    return load([file], env=env, argv=argv, environment=env.get("GREENIMI_ENV", "development"))

@@ -49,7 +49,11 @@ class RouteBuilder:
 
 
 class HttpPipeline:
-    """``handle(request)`` never raises an Exception: whatever happens becomes a Response."""
+    """``handle(request)`` never raises an Exception: whatever happens becomes a Response.
+
+    ``layers`` are inside: what they get from ``proceed`` is what the handler returned, or its exception.  ``outer`` layers are around them
+    and around routing: ``proceed`` always gives them a Response, of an error as well, and they return one.
+    """
 
     def __init__(
         self,
@@ -57,6 +61,7 @@ class HttpPipeline:
         routes: Sequence[Route],
         *,
         layers: Sequence[Any] = (),
+        outer: Sequence[Callable[[Any, Proceed], Any]] = (),
         error_handlers: Handlers = (),
         missing: Callable[[Any], Any] | None = None,
         debug: bool = False,
@@ -72,6 +77,10 @@ class HttpPipeline:
         for route in routes:
             self._add(route, route.method, builder.call(route))
         self._chain = compose(builder.layers(layers), self._route)
+        self.handle: Callable[[Request], Response] = self._handle
+        if outer:
+            self._around = compose(outer, self._handle)
+            self.handle = self._handle_around
 
     def _add(self, route: Route, method: str, call: Proceed) -> None:
         assert route.template is not None
@@ -93,9 +102,15 @@ class HttpPipeline:
         self._mounts.append((prefix, call))
         self._mounts.sort(key=lambda mounted: -len(mounted[0]))
 
-    def handle(self, request: Request) -> Response:
+    def _handle(self, request: Request) -> Response:
         try:
             return render(self._chain(request))
+        except Exception as error:
+            return self._failed(error, request)
+
+    def _handle_around(self, request: Request) -> Response:
+        try:
+            return self._around(request)  # type: ignore[no-any-return]  # outer layers return what they are given
         except Exception as error:
             return self._failed(error, request)
 

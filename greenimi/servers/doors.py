@@ -18,6 +18,7 @@ from greenimi.dispatch.pipeline import Handlers, HttpPipeline, MessagePipeline, 
 from greenimi.dispatch.route import Route
 from greenimi.event import Events
 from greenimi.event.lifecycle import HubBlocked, ServerCreated, ServerCreating, ServersCreated, ServersCreating, ServerStarting
+from greenimi.servers.around import inner_layers, outer_layers
 from greenimi.servers.guests.wsgi import Mount, load_guest
 from greenimi.servers.http import HttpServer
 from greenimi.servers.messages import MessageEndpoint
@@ -180,7 +181,8 @@ class Doors:
         pipeline = HttpPipeline(
             builder,
             [route for route in plan.routes if route.kind == "http"],
-            layers=settings.layers,
+            layers=[*inner_layers(settings, plan.container), *settings.layers],
+            outer=outer_layers(settings, plan.container),
             error_handlers=plan.error_handlers,
             missing=plan.missing,
             debug=self._debug,

@@ -19,7 +19,7 @@ from zope.interface import implementer
 
 from greenimi.errors import ConnectionClosed
 from greenimi.interfaces import IConnection
-from greenimi.message import Message, Request, Response
+from greenimi.message import Identity, Message, Request, Response
 from greenimi.servers.outbox import CLOSED, LINGER, LINGERING, OPEN
 from greenimi.servers.timed import Timed
 
@@ -64,6 +64,7 @@ class StreamConnection(Timed):
         "_watcher",
         "address",
         "endpoint",
+        "identity",
         "number",
         "params",
         "tls",
@@ -74,6 +75,7 @@ class StreamConnection(Timed):
         self.address = address
         self.endpoint = endpoint
         self.tls = tls
+        self.identity: Identity | None = None
         self.params: Mapping[str, Any] = _NO_PARAMS  # of the path it shook hands on
         self.number = server.runtime.next_number()
         self._data: dict[str, Any] | None = None

@@ -21,7 +21,7 @@ from greenimi.container.registry import Container
 from greenimi.dispatch.pipeline import MessagePipeline
 from greenimi.errors import HandlerTimeout, ProtocolError
 from greenimi.interfaces import IConnection
-from greenimi.message import Datagram, Reply
+from greenimi.message import Datagram, Identity, Reply
 from greenimi.servers.datagram import DatagramReader
 from greenimi.servers.latency import Latency
 from greenimi.servers.messages import too_late
@@ -35,7 +35,7 @@ log = logging.getLogger("greenimi.servers")
 class UdpPeer:
     """Who sent a datagram.  There is no connection: ``data`` lives as long as the datagram, ``close`` does nothing."""
 
-    __slots__ = ("_data", "address", "began", "handler", "server")
+    __slots__ = ("_data", "address", "began", "handler", "identity", "server")
     is_open = True
     secure = False
     tls = None
@@ -45,6 +45,7 @@ class UdpPeer:
         self.address = address
         self.handler: greenlet | None = None  # at work for it
         self.began: float = 0  # when that last got or gave something, in nanoseconds
+        self.identity: Identity | None = None
         self._data: dict[str, Any] | None = None
 
     @property

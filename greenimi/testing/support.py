@@ -11,8 +11,8 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from greenimi import green
-from greenimi.app import App, read_conf
-from greenimi.config import Config
+from greenimi.app import App
+from greenimi.config import Config, read_conf
 from greenimi.marks import ATTRIBUTE
 from greenimi.servers.settings import ServerSettings
 from greenimi.servers.sockets import open_sockets

@@ -117,7 +117,7 @@ def test_the_environment_of_compose_fits_the_conf() -> None:
     environment = {name: one or other for name, one, other in found}
     assert len(environment) == 5
     code = (
-        "from greenimi.app import read_conf; from greenimi.servers.configured import configured_servers;"
+        "from greenimi.config import read_conf; from greenimi.servers.configured import configured_servers;"
         f"servers = configured_servers(read_conf({str(DEPLOY / 'app.toml')!r}));"
         "print(servers['web'].bind, servers['till'].trusted, servers['health'].bind)"
     )

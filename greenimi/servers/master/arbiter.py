@@ -28,7 +28,7 @@ from greenimi.servers.master import systemd
 from greenimi.servers.master.berth import BOOTING, LEAVING, READY, Berth
 from greenimi.servers.master.control import Caller, Control, control_folder
 from greenimi.servers.master.listeners import HANDED_OVER, Listeners
-from greenimi.servers.master.priority import PATIENCE, come_forward, may_return
+from greenimi.servers.master.priority import PATIENCE, come_forward, ending, may_return
 from greenimi.servers.master.roll import Roll
 from greenimi.servers.settings import ServerSettings, WorkerSettings
 from greenimi.servers.watch import totals
@@ -42,8 +42,7 @@ _YOUNG = 5.0
 """Seconds: a worker that dies younger than that is not replaced at once."""
 
 _LONGEST_PAUSE = 30.0
-_MARGIN = 2.0
-"""Seconds beyond ``graceful_timeout`` after which a leaving worker is killed; it means to be gone before that."""
+_MARGIN = 2.0  # seconds beyond graceful_timeout after which a leaving worker is killed; it means to be gone before that
 
 
 class Deployment(Protocol):
@@ -58,8 +57,8 @@ class Deployment(Protocol):
 
     def workers(self) -> WorkerSettings: ...
 
-    def check_command(self) -> list[str]:
-        """A command that exits with 0 when the application would start, and else says why."""
+    def check(self) -> None:
+        """Return when the application would start; else say why on stderr and raise SystemExit, or raise what is wrong."""
 
 
 class GreenArbiter(Arbiter):
@@ -231,10 +230,11 @@ class GreenArbiter(Arbiter):
             self.log.error("Worker %d cannot be started: there are %d already", place, len(used))
             self._pauses[place] = (0, time.monotonic() + _LONGEST_PAUSE)
             return
-        berth = Berth(place, self.generation, slot, self.board, list(self.listeners), self._leave_master)
+        berth = Berth(place, self.generation, slot, self.board, list(self.listeners), self.leave_master)
         berth.modest = self._ever_ready and self.may_return()
         self.worker_class.berth = berth
-        self.spawn_worker()  # does not return in the worker
+        with ending(self.pid):
+            self.spawn_worker()  # does not return in the worker
         berth.worker.close()
 
     def may_return(self) -> bool:
@@ -243,7 +243,7 @@ class GreenArbiter(Arbiter):
             self._may_return = may_return()
         return self._may_return
 
-    def _leave_master(self) -> None:
+    def leave_master(self) -> None:
         """In a worker: close what only the master needs."""
         self.control.leave()
         for fd in self._wake:

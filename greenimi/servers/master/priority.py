@@ -6,8 +6,14 @@ lets a process that computes go on for some milliseconds before one that has jus
 
 from __future__ import annotations
 
+import atexit
 import os
-from contextlib import suppress
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, NoReturn
 
 PATIENCE = 10.0
 """Seconds after which a process that stepped back is called forward again, whatever it does: on a busy machine it would never be done."""
@@ -46,3 +52,38 @@ def step_aside(pid: int = 0) -> None:
     """Take a tenth of what others may have, for good: this process, or another one."""
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, pid, min(19, os.getpriority(os.PRIO_PROCESS, pid) + _NICE))
+
+
+def make_way(patience: float = 1.0) -> None:
+    """For an operator's command: let all others go first for ``patience`` seconds, enough on any but a busy machine."""
+    if may_return():
+        step_back()
+        signal.signal(signal.SIGALRM, lambda number, frame: come_forward())
+        signal.setitimer(signal.ITIMER_REAL, patience)
+    else:
+        step_aside()
+
+
+@contextmanager
+def ending(master: int) -> Iterator[None]:
+    """Around the fork of a worker: it ends here as by ``sys.exit``, exit handlers included, but is not taken to pieces by the interpreter.
+
+    That would be 50 milliseconds of computing, while others serve in its place.
+    """
+    try:
+        yield
+    except SystemExit as error:
+        if os.getpid() == master:
+            raise
+        _end(error.code)
+
+
+def _end(code: Any) -> NoReturn:
+    with suppress(BaseException):
+        threading._shutdown()  # type: ignore[attr-defined]  # waits for threads, as the interpreter would
+    with suppress(BaseException):
+        atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code if isinstance(code, int) else 0 if code is None else 1)

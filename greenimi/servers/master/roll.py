@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
+import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from gevent import monkey
 from gunicorn import util
@@ -75,16 +77,40 @@ class Roll:
     def _check(self) -> None:
         read, write = os.pipe()
         os.set_blocking(read, False)
-        command = self._arbiter.deployment.check_command()
-        returns = self._arbiter.may_return()
-        actions = [(os.POSIX_SPAWN_DUP2, write, 1), (os.POSIX_SPAWN_DUP2, write, 2)]
-        self.checker = os.posix_spawn(command[0], command, os.environ, file_actions=actions)
-        if returns:
-            step_back(self.checker)
-        else:
-            step_aside(self.checker)
+        step = step_back if self._arbiter.may_return() else step_aside
+        self.checker = os.fork()
+        if not self.checker:
+            self._check_apart(write, step)
         _close(write)
         self.descriptor = read
+
+    def _check_apart(self, output: int, step: Callable[[], None]) -> NoReturn:
+        """In the checking process: a fork of the master, as new workers will be, and like them without anything of the application.
+
+        Starting Python anew would find nothing that a new worker would not, and take half a second of computing from those who serve.
+        """
+        code = 1
+        try:
+            for number in (*self._arbiter.SIGNALS, signal.SIGCHLD):
+                signal.signal(number, signal.SIG_DFL)
+            step()
+            for stream in (1, 2):
+                os.dup2(output, stream)
+            self._arbiter.leave_master()
+            self._arbiter.app.reload()
+            check_gunicorn(self._arbiter.app.cfg)
+            self._arbiter.deployment.check()
+            code = 0
+        except SystemExit as error:  # the reason was told
+            code = error.code if isinstance(error.code, int) else code
+        except StartError as error:
+            sys.stderr.write(f"{error}\n")
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            for text in (sys.stdout, sys.stderr):
+                text.flush()
+            os._exit(code)
 
     def checked(self, code: int) -> None:
         """The checking process ended."""

@@ -12,7 +12,7 @@ from greenlet import greenlet
 
 from greenimi import Body, IConnection, Response, get, http, inherit, on, opened, post, tcp, udp, websocket
 from greenimi.container.registry import current_container
-from greenimi.servers import Doors
+from greenimi.servers.doors import Doors
 from greenimi.servers.stream import StreamConnection
 
 CONF = """

@@ -41,3 +41,48 @@ def test_without_the_privilege_it_is_known_before() -> None:
     limit = resource.getrlimit(resource.RLIMIT_NICE)
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
     assert found.stdout == f"{limit[0] >= 20 - os.getpriority(os.PRIO_PROCESS, 0)}\n", found.stderr
+
+
+MAKE_WAY = """
+import os, signal, time
+from greenimi.servers.master.priority import make_way
+make_way(0.1)
+found = [os.sched_getscheduler(0) == os.SCHED_IDLE]
+signal.sigtimedwait([], 0.3)
+time.sleep(0.1)
+print(*found, os.sched_getscheduler(0) == os.SCHED_IDLE)
+"""
+
+
+@pytest.mark.skipif(not may_return(), reason="this user may not come forward again, so commands are niced instead")
+def test_a_command_makes_way_for_a_while() -> None:
+    found = subprocess.run([sys.executable, "-c", MAKE_WAY], capture_output=True, text=True, timeout=30, check=False)
+    assert found.stdout == "True False\n", found.stderr
+
+
+ENDING = """
+import atexit, os, sys, threading, time
+from greenimi.servers.master.priority import ending
+class Told:
+    def __del__(self): print("taken to pieces", flush=True)
+told = Told()
+atexit.register(print, "exit handler")
+master = os.getpid()
+with ending(master):
+    pid = os.fork()
+    if not pid:
+        threading.Thread(target=lambda: (time.sleep(0.2), print("thread", flush=True))).start()
+        sys.exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+try:
+    with ending(master):
+        sys.exit(3)
+except SystemExit as error:
+    print("the master goes on", error.code, flush=True)
+os._exit(0)
+"""
+
+
+def test_a_worker_ends_with_its_threads_and_exit_handlers_but_is_not_taken_to_pieces() -> None:
+    found = subprocess.run([sys.executable, "-c", ENDING], capture_output=True, text=True, timeout=30, check=False)
+    assert found.stdout.splitlines() == ["thread", "exit handler", "7", "the master goes on 3"], found.stderr
