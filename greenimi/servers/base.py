@@ -29,8 +29,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("greenimi.servers")
 
-_SLICE = 0.002
-"""Seconds of one turn of the loop for connections that are due."""
+_SLICE = 0.001
+"""Seconds at a stretch for connections that are due: to end one whose peer did not read may take the kernel half of that."""
+
+_BREATH = 0.002
+"""Seconds until the next stretch."""
 
 
 class StreamHost:
@@ -69,7 +72,8 @@ class StreamHost:
         self.entrance: Entrance | None = entrance_for(settings, self)
         self.gate = Gate(name, settings, self._held)
         self._farewell: Farewell | None = None
-        self._due: list[StreamConnection] = []  # still to be looked at
+        self._due: list[StreamConnection] = []  # still to be looked at,
+        self._again: Any = get_hub().loop.timer(_BREATH)  # then
         self._probes: dict[StreamConnection, float] = {}  # pinged, and until when an answer is waited for
 
     @property
@@ -135,6 +139,8 @@ class StreamHost:
             self.entrance = None
         if self.sweep in self.runtime.each_second:
             self.runtime.each_second.remove(self.sweep)
+            self._again.stop()
+            self._again.close()
             self.runtime.overtime.sources.remove(self._working)
             self.runtime.unfinished.remove(self.unfinished)
         for connection in list(self.connections):
@@ -207,9 +213,9 @@ class StreamHost:
         self._look_on(now)
 
     def _look_on(self, now: float) -> None:
-        """Look at those that are due; when many have to be cut, at the others in a later turn of the loop."""
+        """Look at those that are due; when many have to be cut, at the others a moment later."""
         until = monotonic() + _SLICE
-        while self._due and monotonic() < until:
+        while self._due:
             connection = self._due.pop()
             try:
                 if connection.look(now):
@@ -217,8 +223,10 @@ class StreamHost:
             except Exception:
                 log.exception("%r cannot be served any more", connection)
                 connection.shut()
+            if monotonic() > until:
+                break
         if self._due:
-            get_hub().loop.run_callback(self._look_on, now)
+            self._again.start(self._look_on, now)
 
     def _silent(self, connection: StreamConnection) -> None:
         unanswered = self._probes.pop(connection, None) == connection.deadline

@@ -33,7 +33,8 @@ log = logging.getLogger("greenimi.servers")
 
 _READ = 65536
 _LINGER_BYTES = 1 << 20
-_TURN = 256  # messages handled before other connections have theirs
+_TURN = 256  # messages handled before other connections have theirs,
+_TURN_TIME = 5_000_000  # or nanoseconds
 _PUSHES = 16  # messages queued by one turn before they are sent
 _LARGE = 65536  # bytes of a message that is sent without waiting for others
 _NO_PARAMS: Mapping[str, Any] = {}
@@ -268,6 +269,7 @@ class StreamConnection(Timed):
         left = _TURN
         self.handler = getcurrent()
         self.began = began = monotonic_ns()
+        ends = began + _TURN_TIME
         try:
             while (front or inbox) and left and not codec.closing and (self._outbox is None or len(self._outbox) <= server.high_water):
                 if front:
@@ -290,6 +292,8 @@ class StreamConnection(Timed):
                     buckets[(spent // 1000).bit_length()] += 1  # Latency.add without the call
                     latency.nanoseconds += spent
                     began = done
+                    if done > ends:
+                        left = 0
                 if codec.out and (front or inbox):
                     if len(codec.out) < _PUSHES and len(codec.out[-1]) < _LARGE:
                         self.flush_later()

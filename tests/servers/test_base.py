@@ -13,6 +13,7 @@ import pytest
 from greenimi import green
 from greenimi.app import App
 from greenimi.errors import ConnectionClosed
+from greenimi.servers import base
 from greenimi.servers.base import StreamHost
 from greenimi.servers.entrance.tls import TlsFacts
 from greenimi.servers.stream import StreamConnection
@@ -147,6 +148,17 @@ def test_one_that_cannot_be_looked_at_does_not_keep_the_others_from_it(
     later(app, 7)
     assert (broken.read_all(), web.read_all()) == (b"", b"")
     assert "cannot be served any more" in caplog.text
+
+
+def test_many_that_are_due_are_looked_at_a_few_at_a_stretch(make_echo: Make, link: Links, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = make_echo(web={"first_byte": 5})
+    found = [link(app) for _ in range(4)]
+    monkeypatch.setattr(base, "_SLICE", 1e-9)
+    later(app, 7)
+    first = sum(connection.is_open for connection in host(app).connections)
+    assert first > 1, "others have their turn between them"
+    assert [each.read_all() for each in found] == [b""] * 4
+    wait_until(lambda: not host(app).connections)
 
 
 # -- counting ------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import pytest
 
 from greenimi import IConnection, Reply, green, on, opened, tcp
 from greenimi.app import App
+from greenimi.servers import stream as stream_module
 from greenimi.servers.stream import StreamConnection
 from greenimi.testing.clients import HttpClient, MessageClient, WebSocketClient
 from greenimi.testing.support import wait_until
@@ -80,6 +81,23 @@ def test_answers_of_one_turn_leave_in_one_piece(app: App, link: Links) -> None:
     till = link(app, "till")
     till.send(b'{"action":"echo","text":"x"}\n' * 50)
     assert till.sock.recv(65536) == b'{"text":"x"}\n' * 50
+
+
+def test_one_turn_ends_in_time_for_others(app: App, link: Links, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when the messages are few: what counts is how long they took."""
+    monkeypatch.setattr(stream_module, "_TURN_TIME", 0)
+    till = link(app, "till")
+    turns: list[Any] = []
+    own = stream_module.StreamConnection._work
+
+    def work(connection: Any) -> None:
+        turns.append(connection)
+        own(connection)
+
+    monkeypatch.setattr(stream_module, "_work", work)
+    till.send(b'{"action":"echo","text":"x"}\n' * 3)
+    assert [till.line() for _ in range(3)] == [b'{"text":"x"}\n'] * 3
+    assert len(turns) == 3, "a turn for each message"
 
 
 def test_an_idle_connection_keeps_nothing(app: App) -> None:

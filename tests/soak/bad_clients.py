@@ -21,6 +21,9 @@ OUTBOX = 1 << 20
 READERS = 20
 """Of each kind."""
 
+APART = 0.02
+"""Seconds between two of them: all at once would be a flood of work for the handlers, which is not what is looked at here."""
+
 PIPELINED = 20
 """Requests that each of those over HTTP sends at once."""
 
@@ -63,8 +66,10 @@ def never_reading(folder: Path, verdict: Verdict) -> None:
             pushed_tcp = [MessageClient(service.addresses["till"]) for _ in range(READERS)]
             asking = [socket.create_connection(web) for _ in range(READERS)]
             for client in (*pushed, *pushed_tcp):
+                green.sleep(APART)
                 client.send({"action": "flood", "size": 65536, "times": 200})
             for sock in asking:
+                green.sleep(APART)
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
                 sock.sendall(b"GET /big HTTP/1.1\r\nHost: soak\r\n\r\n" * PIPELINED)
             began = time.monotonic()
