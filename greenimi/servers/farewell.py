@@ -17,9 +17,12 @@ log = logging.getLogger("greenimi.servers")
 _OFTEN = 0.1
 """Seconds between two rounds of goodbyes."""
 
+_TURNS = 0.8
+"""The part of the time in which everybody has a turn; the rest is for those who still talk, so that the last of them has some, too."""
+
 
 class Farewell:
-    """Says goodbye to ``connections``, first to the first, evenly over ``seconds``; to all at once when that is not more than 0.
+    """Says goodbye to ``connections``, first to the first, evenly over most of ``seconds``; to all at once when that is not more than 0.
 
     Those that have something to do are asked again every round until it is done; so are, until the seconds are over, those that said
     something a moment ago and could be saying more.  ``everybody()`` gives whoever is connected: who is when
@@ -51,7 +54,8 @@ class Farewell:
             self._left.clear()
             self._busy = list(self._everybody())
         else:
-            for _ in range(len(self._left) - self._number + ceil(self._number * passed / self._seconds)):
+            had_turn = min(self._number, ceil(self._number * passed / (_TURNS * self._seconds)))
+            for _ in range(len(self._left) - self._number + had_turn):
                 self._busy.append(self._left.pop())
         self._busy = [connection for connection in self._busy if not self._depart(connection, at_last=at_last)]
 

@@ -108,6 +108,8 @@ class GreenWorker(GeventWorker):
 
     def run(self) -> None:
         application = self._application
+        if self.berth.modest:
+            come_forward()  # before a door opens: whoever comes in is served like everybody else
         with self._telling_why():
             application.start(self._sockets(application.doors.names), share=True)
         doors = application.doors
@@ -116,8 +118,6 @@ class GreenWorker(GeventWorker):
         _calm_collector()
         self._orders = get_hub().loop.io(self.berth.worker.fileno(), 1)
         self._orders.start(self._listen)
-        if self.berth.modest:
-            come_forward()
         self.berth.worker.say(ready=True)
         while self.alive:
             self.notify()

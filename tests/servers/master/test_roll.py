@@ -18,6 +18,7 @@ from greenimi.cli.masters import ask
 from greenimi.errors import ConfigError
 from greenimi.servers.master.control import control_path
 from greenimi.servers.master.listeners import Listener, Listeners
+from greenimi.servers.master.priority import may_return
 from greenimi.servers.master.roll import Roll
 from greenimi.servers.settings import ServerSettings, WorkerSettings
 from greenimi.testing.clients import DatagramClient, HttpClient, MessageClient, WebSocketClient
@@ -33,11 +34,15 @@ from greenimi import get, http, listener, on, tcp, udp, websocket
 from greenimi.event.lifecycle import WorkerStarting
 
 VERSION = 1
+IMPORTED_AS = os.sched_getscheduler(0)
+started_as = []
 
 @http
 class Web:
     @get("/version")
     def version(self): return VERSION
+    @get("/policies")
+    def policies(self): return [IMPORTED_AS, *started_as]
     @get("/slow")
     def slow(self):
         time.sleep(0.5)
@@ -60,6 +65,7 @@ class Beacon:
 
 @listener
 def starting(event: WorkerStarting) -> None:
+    started_as.append(os.sched_getscheduler(0))
     if VERSION == 13 and os.path.exists(f"{os.path.dirname(__file__)}/unlucky"):
         raise RuntimeError("no database")
 """
@@ -446,3 +452,12 @@ def test_addresses_that_were_opened_are_closed_when_the_settings_cannot_be_used_
     assert arbiter.listeners.open == []
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+@pytest.mark.skipif(not may_return(), reason="this user may not come forward again, so workers boot as fast as others serve")
+def test_a_new_worker_steps_back_until_its_doors_open(serve: Callable[..., Service]) -> None:
+    """One that lets clients in and has only what others leave of the processors would keep them waiting."""
+    service = serve(workers=1)
+    assert service.get("/policies") == [os.SCHED_OTHER, os.SCHED_OTHER]
+    assert service.reload()[0]
+    assert service.get("/policies") == [os.SCHED_IDLE, os.SCHED_OTHER]
