@@ -1,4 +1,4 @@
-"""Run one load against one server and read its figures: wrk for HTTP, our own clients for all else."""
+"""Run one load against one server and read its figures: wrk for HTTP, h2load for HTTP/2, our own clients for all else."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import contextlib
 import json
 import re
 import subprocess
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.paths import LOAD, PACED, VISIT, BenchError
-from benchmarks.probe import hello
+from benchmarks.paths import LOAD, ORDER, PACED, POST, VISIT, BenchError
+from benchmarks.probe import file, hello, order
 from benchmarks.process import cpus, pinned
 from benchmarks.servers import HELLO, WEBSOCKET, Protocol, Row
 
@@ -37,6 +38,8 @@ def load(row: Row, port: int, seconds: int) -> Load:
     """Keep the server busy for so many seconds.  BenchError when it answers wrongly."""
     if row.load == "wrk":
         return wrk(row, port, seconds)
+    if row.load == "h2load":
+        return h2load(row, port, seconds)
     return visits(row, port, seconds) if row.load == "visits" else client(row, port, seconds)
 
 
@@ -60,10 +63,23 @@ def run(command: Sequence[str | Path], seconds: int) -> str:
 def wrk(row: Row, port: int, seconds: int) -> Load:
     options = ["-t1", f"-c{row.connections}", f"-d{seconds}s", "--latency", "--timeout", "10s"]
     headers = [part for header in row.headers for part in ("-H", header)]
-    hello(row.protocol, port, "world")  # wrk looks at the status only, so look at the body here and after
-    text = run(["wrk", *options, *headers, f"{row.protocol}://127.0.0.1:{port}{HELLO}world"], seconds)
-    hello(row.protocol, port, "world")
+    posting: list[str | Path] = ["-s", POST] if row.echo else []
+    order: list[str | Path] = ["--", ORDER] if row.echo else []
+    url = f"{row.protocol}://127.0.0.1:{port}{row.echo or row.file or HELLO + 'world'}"
+    look(row, port)  # wrk looks at the status only, so look at the body here and after
+    text = run(["wrk", *options, *headers, *posting, url, *order], seconds)
+    look(row, port)
     return read_wrk(text)
+
+
+def look(row: Row, port: int) -> None:
+    """One right answer to what wrk asks."""
+    if row.echo:
+        order(port, row.echo)
+    elif row.file:
+        file(port, row.file)
+    else:
+        hello(row.protocol, port, "world")
 
 
 def read_wrk(text: str) -> Load:
@@ -82,6 +98,32 @@ def read_wrk(text: str) -> Load:
         p50_us=latency["50"],
         p99_us=latency["99"],
         errors=sum(map(int, broken.groups())) if broken else 0,
+    )
+
+
+def h2load(row: Row, port: int, seconds: int) -> Load:
+    """Requests over HTTP/2, by prior knowledge."""
+    hello(row.protocol, port, "world")
+    with tempfile.NamedTemporaryFile("r", encoding="ascii") as log:
+        options = ["-t1", f"-c{row.connections}", f"-m{row.depth}", f"-D{seconds}", f"--log-file={log.name}"]
+        text = run(["h2load", *options, f"{row.protocol}://127.0.0.1:{port}{HELLO}world"], seconds)
+        return read_h2load(text, log)
+
+
+def read_h2load(text: str, log: Iterable[str]) -> Load:
+    """The figures in what h2load prints, and in its log: a line with begin, status and microseconds of each request."""
+    total = re.search(r"finished in ([\d.]+)(us|ms|s|m), .*\n.*?(\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout", text)
+    took = sorted(int(line.split("\t")[2]) for line in log)
+    if total is None or not int(total[3]) or not took:
+        raise BenchError("no answers")
+    if int(total[4]) > int(total[5]) + int(total[6]):
+        raise BenchError(f"{total[4]} answers had a wrong status")
+    return Load(
+        count=int(total[3]),
+        seconds=float(total[1]) * MICROSECONDS[total[2]] / 1e6,
+        p50_us=took[len(took) // 2],
+        p99_us=took[len(took) * 99 // 100],
+        errors=int(total[5]) + int(total[6]),
     )
 
 

@@ -12,6 +12,7 @@ from benchmarks.reload import measure_reload
 from benchmarks.results import RowResult
 from benchmarks.rounds import measure_rates
 from benchmarks.servers import Row
+from benchmarks.upload import measure_upload
 
 
 def measure(row: Row, only: Collection[str], rounds: int, seconds: int, ports: Iterator[int], *, full: bool) -> RowResult:
@@ -26,6 +27,8 @@ def measure(row: Row, only: Collection[str], rounds: int, seconds: int, ports: I
         measure_reload(row, found, ports)
     elif row.load == "churn":
         measure_churn(row, found, ports, full=full)
+    elif row.load == "upload":
+        measure_upload(row, found, ports)
     else:
         tls = measure_rates(row, found, rounds, seconds, ports)
     return RowResult(row.name, row.title, row.load, found.outcomes(), tls)

@@ -13,6 +13,9 @@ PEERS = BUILD / "venv"
 LOAD, VISIT, PACED = BUILD / "load", BUILD / "visit", BUILD / "paced"
 """The load clients."""
 CERTIFICATE, KEY = BUILD / "certificate.pem", BUILD / "key.pem"
+FILES = BUILD / "files"
+FILE = FILES / "mebibyte.bin"
+"""What servers of files serve, at /files/mebibyte.bin."""
 NGINX = Path("/usr/sbin/nginx")
 PROJECT = Path(os.environ.get("GREENIMI_VENV", ROOT / ".venv"))
 """The virtual environment greenimi is installed in."""
@@ -21,3 +24,6 @@ DOCS = ROOT / "docs"
 
 class BenchError(Exception):
     """The run cannot go on; the text is a sentence for the user."""
+
+
+ORDER, POST = HERE / "order.json", HERE / "post.lua"

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.paths import BUILD, CERTIFICATE, HERE, KEY, LOAD, NGINX, PACED, PEERS, VISIT, BenchError
+from benchmarks.paths import BUILD, CERTIFICATE, FILE, HERE, KEY, LOAD, NGINX, PACED, PEERS, VISIT, BenchError
 from benchmarks.servers import Row
 
 OPENSSL_HEADER = Path("/usr/include/openssl/ssl.h")
@@ -24,13 +24,26 @@ def prepare(rows: Sequence[Row]) -> None:
             raise BenchError(f"{tool} is missing; it comes with util-linux, please install that")
     if any(row.load in ("wrk", "reload") for row in rows):
         need("wrk", found=shutil.which("wrk") is not None)
+    if any(row.load == "h2load" for row in rows):
+        need("nghttp2-client", found=shutil.which("h2load") is not None)
+    if any(row.load == "upload" for row in rows):
+        need("curl", found=shutil.which("curl") is not None)
     if any(server.needs == (NGINX,) for row in rows for server in row.servers):
         need("nginx", found=NGINX.exists())
     if any(row.protocol == "https" for row in rows):
         make_certificate(CERTIFICATE, KEY)
+    if any(row.file for row in rows):
+        make_file(FILE)
     for client in {client for row in rows for client in clients(row)}:
         build(client)
     build_peers()
+
+
+def make_file(path: Path) -> None:
+    """One MiB that nothing can make smaller."""
+    path.parent.mkdir(exist_ok=True)
+    if not path.exists():
+        path.write_bytes(os.urandom(1 << 20))
 
 
 def clients(row: Row) -> Sequence[Path]:
@@ -39,7 +52,7 @@ def clients(row: Row) -> Sequence[Path]:
         return [VISIT]
     if row.load in ("client", "memory"):
         return [LOAD]
-    return [PACED] if row.load == "reload" else []
+    return [PACED] if row.load in ("reload", "upload") else []
 
 
 def run(command: Sequence[str | Path], *, doing: str, seconds: float) -> None:

@@ -11,7 +11,7 @@ import os
 import socket
 import ssl
 
-from benchmarks.paths import CERTIFICATE
+from benchmarks.paths import CERTIFICATE, FILE, ORDER
 from benchmarks.servers import HELLO, WEBSOCKET, Protocol
 
 HOST = "127.0.0.1"
@@ -36,20 +36,44 @@ def probe(protocol: Protocol, port: int) -> None:
 
 def hello(protocol: Protocol, port: int, name: str) -> str:
     """The body of GET /hello/{name}, which must be {"hello": name}, with blanks or without."""
+    return told(protocol, port, "GET", HELLO + name, {"hello": name})
+
+
+def order(port: int, path: str) -> None:
+    """POST the order, which must be sent back."""
+    told("http", port, "POST", path, json.loads(ORDER.read_bytes()), ORDER.read_bytes())
+
+
+def file(port: int, path: str) -> None:
+    """GET the file, whole."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=TIMEOUT)
+    with contextlib.closing(connection):
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            body = answer.read()
+        except http.client.HTTPException as error:
+            raise OSError(f"not an HTTP answer: {error}") from error
+    if answer.status != 200 or body != FILE.read_bytes():
+        raise OSError(f"GET {path} gave status {answer.status} and {len(body)} bytes, which are not those of the file")
+
+
+def told(protocol: Protocol, port: int, method: str, path: str, wanted: object, sent: bytes | None = None) -> str:
+    """The body of an answer, which must be the JSON of ``wanted``."""
     if protocol == "https":
         connection: http.client.HTTPConnection = http.client.HTTPSConnection(HOST, port, timeout=TIMEOUT, context=trusting())
     else:
         connection = http.client.HTTPConnection(HOST, port, timeout=TIMEOUT)
     with contextlib.closing(connection):
         try:
-            connection.request("GET", HELLO + name)
+            connection.request(method, path, sent, {"Content-Type": "application/json"} if sent else {})
             answer = connection.getresponse()
             body = answer.read().decode()
             value = json.loads(body) if answer.status == 200 else None
         except (http.client.HTTPException, ValueError) as error:
             raise OSError(f"not an HTTP answer with JSON: {error}") from error
-    if value != {"hello": name}:
-        raise OSError(f"GET {HELLO}{name} gave status {answer.status} and {body[:100]!r}")
+    if value != wanted:
+        raise OSError(f"{method} {path} gave status {answer.status} and {body[:100]!r}")
     return body
 
 

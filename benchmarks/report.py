@@ -42,6 +42,7 @@ VISITS = (
 )
 COLUMNS: Mapping[Load, tuple[Column, ...]] = {
     "wrk": REQUESTS,
+    "h2load": REQUESTS,
     "client": REQUESTS,
     "visits": VISITS,
     "memory": (Column("worker_mib", "worker MiB", ",.1f"), Column("connection_kib", "KiB/connection", ",.2f")),
@@ -56,6 +57,13 @@ COLUMNS: Mapping[Load, tuple[Column, ...]] = {
         Column("roll_p99_us", "p99 ms in the roll", ",.2f", 1e-3),
         Column("roll_max_us", "max ms in the roll", ",.2f", 1e-3),
         Column("p99_times", "times", ",.2f"),
+    ),
+    "upload": (
+        Column("mib_s", "MiB/s", ",.0f"),
+        Column("grown_mib", "grown MiB", ",.1f"),
+        Column("before_p99_us", "p99 ms of others before", ",.2f", 1e-3),
+        Column("upload_p99_us", "p99 ms meanwhile", ",.2f", 1e-3),
+        Column("upload_max_us", "max ms meanwhile", ",.2f", 1e-3),
     ),
     "churn": (
         Column("visits", "connections", ",.0f"),
@@ -189,9 +197,12 @@ side by side and take turns after a warm-up (rounds: {rounds}; seconds of load i
 *greenimi is* tells how many times as many requests greenimi answers. Only figures of one table compare: they serve for ratios and are
 not absolute claims.
 
-wrk makes the load of HTTP and HTTPS without pipelining; `benchmarks/load.c` makes the others, numbers each request and compares each
-answer byte by byte. A server that answers wrongly is left out. Starlette and FastAPI carry three pass-through middlewares in pure ASGI,
-the cheapest kind; the bare ones and the others carry none.
+wrk makes the load of HTTP and HTTPS without pipelining, h2load that of HTTP/2; `benchmarks/load.c` makes the others, numbers each request
+and compares each answer byte by byte. A server that answers wrongly is left out. Starlette and FastAPI carry three pass-through middlewares
+in pure ASGI, the cheapest kind, and so does Litestar; the bare ones and the others carry none.
+
+*http-json* posts `benchmarks/order.json`: ten fields (numbers, texts, a date, a list, an enum, an inner object) under the same bounds, in
+Structs of msgspec or models of pydantic; the handler returns what it got, declared as that type.
 
 *HTTPS*: one certificate, ECDSA on P-256, made for the run. Before the load each server is asked which version and cipher of TLS a client
 without wishes gets; one that differs from the others of the row is left out. *New connections*: `benchmarks/visit.c` keeps 64 visits
@@ -209,6 +220,9 @@ does; a latency counts from when the request was due. Five seconds later workers
 gone. Here servers and load are not kept apart: workers and master may use both CPUs, as in life, and the client sits on the second. A
 connection that was announced to end, or ended between two requests, is opened again; every request without a right answer has failed.
 
+*Upload*: curl sends a sparse file; the handler gets it as a temporary file on the system's own. *Grown* is the worker's highest resident
+memory meanwhile less that before, after a first upload of 8 MiB. Others ask 200 times a second all the while, from the CPU of the load.
+
 *Churn*: visits as above, but by turns one is whole, one is reset before its answer is read, one says nothing, one is reset in the middle
 of its request or handshake. Memory is looked at {samples} times between them, after a warm-up; the slope is the line through these samples
 by least squares. The smallest object of Python, left behind by each connection, would be 16 KiB per 1000. OpenSSL's memory takes a
@@ -218,4 +232,5 @@ RERUN = """\
 `scripts/bench` measures everything and rewrites this page (about eleven minutes); `scripts/bench --quick` takes one short round and
 leaves the page alone; `scripts/bench --only ws-echo,tls --json FILE` measures some rows (`tls`: all that begin so) and keeps the figures.
 The first run makes a virtual environment for the peers below `benchmarks/.build` and a certificate, compiles the load clients and needs
-gcc, openssl with libssl-dev, wrk and nginx. Linux and two idle CPUs are needed; `scripts/bench --help` tells the rest."""
+gcc, openssl with libssl-dev, wrk, h2load (nghttp2-client) and nginx. Linux and two idle CPUs are needed; `scripts/bench --help` tells
+the rest."""

@@ -17,13 +17,14 @@ from benchmarks.paths import HERE, NGINX, PROJECT, ROOT
 Protocol = Literal["http", "https", "ws", "tcp", "udp"]
 DOORS: Mapping[Protocol, str] = {"http": "web", "https": "web", "ws": "web", "tcp": "line", "udp": "dgram"}
 
-Load = Literal["wrk", "client", "visits", "memory", "idle", "reload", "churn"]
-RATES: tuple[Load, ...] = ("wrk", "client", "visits")
+Load = Literal["wrk", "h2load", "client", "visits", "memory", "idle", "reload", "churn", "upload"]
+RATES: tuple[Load, ...] = ("wrk", "h2load", "client", "visits")
 """Those that count how much a server does in a time."""
 
 OURS = "greenimi"
 HELLO = "/hello/"
 WEBSOCKET = "/ws"
+UPLOAD = "/upload"
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,9 @@ class Server:
 class Row:
     """One comparison.
 
-    `load` says what is done to the servers: requests by wrk or by our own `client`, short `visits` (a connection each); or a look at
-    `memory` of idle connections, at an `idle` server, at a `reload` under load, at what `churn` leaves behind.
+    `load` says what is done to the servers: requests by wrk, by h2load (HTTP/2) or by our own `client`, short `visits` (a connection
+    each); or a look at `memory` of idle connections, at an `idle` server, at a `reload` under load, at what `churn` leaves behind,
+    at a worker that a large `upload` arrives at.
     """
 
     name: str
@@ -55,8 +57,11 @@ class Row:
     connections: int = 64
     depth: int = 1
     headers: tuple[str, ...] = ()
+    file: str = ""  # the path of FILE; wrk asks for it
+    echo: str = ""  # the path that sends back the order of `order.json`; wrk posts it there
     visits: int = 0  # of churn
     full_visits: int = 0  # of churn in a full run
+    mebibytes: int = 0  # of an upload
 
     @property
     def group(self) -> str:
@@ -95,6 +100,12 @@ GREENIMI_GUEST = replace(
     env={"GREENIMI_CONF": "benchmarks/greenimi_app/guest.toml", "GREENIMI__SERVERS__WEB__BIND": "127.0.0.1:{web}"},
     needs=(PROJECT / "bin/gunicorn", ROOT / "conf/gunicorn.conf.py", HERE / "greenimi_app/guest.toml"),
 )
+GREENIMI_FILES = replace(
+    GREENIMI,
+    about="one Gunicorn worker; a folder of files",
+    env={"GREENIMI_CONF": "benchmarks/greenimi_app/files.toml", "GREENIMI__SERVERS__WEB__BIND": "127.0.0.1:{web}"},
+    needs=(PROJECT / "bin/gunicorn", ROOT / "conf/gunicorn.conf.py", HERE / "greenimi_app/files.toml"),
+)
 GREENIMI_PAIR = replace(
     GREENIMI,
     about="two Gunicorn workers, replaced by `greenimi reload`",
@@ -115,6 +126,7 @@ def script(name: str, about: str, module: str, door: str) -> Server:
 ASGI = uvicorn("asgi", "bare ASGI application on uvicorn, no framework, no router", "asgi_bare")
 STARLETTE = uvicorn("starlette", "Starlette on uvicorn; router, three pure ASGI pass-through middlewares", "starlette_app")
 FASTAPI = uvicorn("fastapi", "FastAPI on uvicorn; router, three pure ASGI pass-through middlewares", "fastapi_app")
+LITESTAR = uvicorn("litestar", "Litestar on uvicorn; router, three pure ASGI pass-through middlewares, msgspec", "litestar_app")
 GRANIAN = Server(
     "granian-wsgi",
     "bare WSGI application on granian, four threads, no framework, no router",
@@ -126,6 +138,17 @@ GUNICORN_GEVENT = Server(
     "gunicorn-gevent",
     "bare WSGI application on Gunicorn's gevent worker, no framework, no router",
     f"{GUNICORN} --log-level warning benchmarks.peers.wsgi_bare:app",
+)
+GUNICORN_HTTP2 = Server(
+    "gunicorn-gevent",
+    "bare WSGI application on Gunicorn's gevent worker with its own HTTP/2, no framework, no router",
+    f"{GUNICORN} --http-protocols h2,h1 --http2-cleartext both --forwarded-allow-ips 127.0.0.1 "
+    "--log-level warning benchmarks.peers.wsgi_bare:app",
+)
+HYPERCORN = Server(
+    "hypercorn",
+    "bare ASGI application on hypercorn with uvloop, no framework, no router",
+    "{peers}/hypercorn --worker-class uvloop --workers 1 --bind 127.0.0.1:{web} --log-level warning benchmarks.peers.asgi_bare:app",
 )
 SANIC = script("sanic", "Sanic's own server; router, no middleware", "sanic_app", "web")
 AIOHTTP = script("aiohttp", "aiohttp on uvloop; router, no middleware", "aiohttp_app", "web")
@@ -158,6 +181,7 @@ NGINX_PLAIN = replace(script("nginx", "nginx, one worker, answering by itself", 
 NGINX_TLS = replace(NGINX_PLAIN, command=NGINX_PLAIN.command + " {certificate} {key}")
 
 HTTP = (GREENIMI, ASGI, STARLETTE, FASTAPI, GRANIAN, SANIC, AIOHTTP, FLASK)
+JSON = (GREENIMI, FASTAPI, LITESTAR)
 WS = (GREENIMI, UVICORN_WS, WEBSOCKETS, WEBSOCKETS_UVLOOP, AIOHTTP, GEVENT_WEBSOCKET)
 
 # -- rows ----------------------------------------------------------------------------------------------------------
@@ -183,6 +207,16 @@ ROWS = (
     Row("http-browser", "HTTP: the same with a browser's head of 14 headers", "wrk", "http", HTTP, headers=BROWSER),
     Row("http-pipeline16", "HTTP: the same, 16 requests in flight on each of 64 connections", "client", "http", HTTP, depth=16),
     Row("http-1000", "HTTP: the same over 1000 connections", "wrk", "http", HTTP, connections=1000),
+    Row("http-json", "HTTP: POST of 10 validated JSON fields, sent back, 64 connections", "wrk", "http", JSON, echo="/order"),
+    Row("static", "HTTP: GET of a file of 1 MiB, 64 connections", "wrk", "http", (GREENIMI_FILES, NGINX_PLAIN), file="/files/mebibyte.bin"),
+    Row(
+        "http2",
+        "HTTP/2 without TLS: GET /hello/{name} → JSON, 64 connections with 16 streams each",
+        "h2load",
+        "http",
+        (GREENIMI, HYPERCORN, GUNICORN_HTTP2),
+        depth=16,
+    ),
     Row("ws-echo", "WebSocket: echo of 64-byte texts, 64 connections", "client", "ws", WS),
     Row("tcp-line", "TCP: echo of 64-byte lines, 64 connections", "client", "tcp", (GREENIMI, *LINES)),
     Row("udp-echo", "UDP: echo of 64-byte datagrams, 64 sockets", "client", "udp", (GREENIMI, *DATAGRAMS)),
@@ -194,6 +228,7 @@ ROWS = (
     Row("memory", "Memory: a worker after start, and each of 10 000 idle WebSockets", "memory", "ws", WS, connections=10_000),
     Row("idle", "An idle server: a worker and its master, for 20 s", "idle", "http", (GREENIMI, GUNICORN_GEVENT, ASGI, GRANIAN)),
     Row("reload", "A reload under half of the full load: two workers, 64 connections", "reload", "http", (GREENIMI_PAIR,)),
+    Row("upload", "Upload: a file of 512 MiB in a multipart form", "upload", "http", (GREENIMI,), 8, mebibytes=512),
     Row(
         "churn",
         "Churn: HTTP connections come and go, three of four rudely",

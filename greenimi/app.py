@@ -44,6 +44,9 @@ class AppSettings:
 
     name: str = option("greenimi", "Name of the application, in logs and process titles.")
     debug: bool = option(False, "Show clients the text of unexpected errors.  Never in production.")
+    secrets: list[str] = option(
+        [], "Secrets of 32 characters or more that sign cookies: the first signs, all are believed.  Best given by the environment."
+    )
 
 
 class App:

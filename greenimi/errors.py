@@ -141,8 +141,8 @@ class TooLarge(Refusal):
     status = 413
 
 
-class Unprocessable(Refusal):
-    """The message parses but breaks a rule; ``details['errors']`` lists every field."""
+class Invalid(Refusal):
+    """The message parses but breaks a type or a rule; ``details["errors"]`` lists every bad field with ``source`` and ``text``."""
 
     status = 422
 

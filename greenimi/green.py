@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
 from types import ModuleType
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
 
 import gevent
 from gevent import monkey
@@ -19,6 +19,7 @@ from gevent.event import Event
 from gevent.lock import Semaphore
 from gevent.pool import Pool
 from gevent.timeout import Timeout
+from gevent.util import wrap_errors
 
 from greenimi.errors import StartError
 
@@ -30,6 +31,7 @@ __all__ = [
     "Timeout",
     "blocking_drivers",
     "early_imports",
+    "native_close",
     "native_event",
     "native_lock",
     "native_thread_start",
@@ -233,10 +235,27 @@ def timeout(seconds: float | None, error: type[BaseException] | BaseException = 
         timer.close()
 
 
+def in_thread(function: Callable[..., T], *args: Any) -> T:
+    """What ``function`` returns, run in an operating-system thread of the hub's pool; other greenlets go on meanwhile.
+
+    For what computes in C without the interpreter's lock.  It must not use gevent, nor anything that greenlets share.
+    """
+    result: Any = gevent.get_hub().threadpool.apply(wrap_errors(Exception, function), args)
+    if isinstance(result, Exception):  # gevent would print what is raised in its threads
+        raise result
+    return cast("T", result)
+
+
 def native_thread_start(function: Callable[..., object], *args: Any) -> None:
     """Run ``function`` in a real operating-system thread, also when the standard library is patched.  It must not use gevent."""
     start = monkey.get_original("_thread", "start_new_thread")
     start(function, args)
+
+
+def native_close() -> Callable[[int], None]:
+    """The ``os.close`` of the system, for files and folders that nobody watches: gevent's own waits a turn of the loop for folders."""
+    close: Callable[[int], None] = monkey.get_original("os", "close")
+    return close
 
 
 def native_lock() -> Any:

@@ -13,7 +13,7 @@ from zope.interface import Attribute, Interface
 
 if TYPE_CHECKING:
     from greenimi.errors import ProtocolError
-    from greenimi.message import Message
+    from greenimi.message import Identity, Message
 
 # Methods of a zope interface are written without ``self``; ``interfaces.pyi`` says the same to type checkers.
 # ruff: noqa: N805
@@ -69,7 +69,7 @@ class IConnection(Interface):
     data = Attribute("a dict for the application's state of this client; gone when the connection is")
     is_open = Attribute("False once it is closing")
     secure = Attribute("True: the link to the client is encrypted")
-    identity = Attribute("None, or the Identity of the client, once an authenticator found out")
+    identity = Attribute("None, or the Identity of the client; may be set at any time; when it expires the connection is closed")
     tls = Attribute("None, or what its TLS handshake agreed on: .version, .cipher, .alpn, .server_name, .peer_certificate")
 
     def send(data: Any) -> bool:
@@ -80,6 +80,21 @@ class IConnection(Interface):
 
     def close(code: int = ..., reason: str = ...) -> None:
         """Say goodbye in the protocol's own way after everything queued went out.  Returns at once; closing twice does nothing."""
+
+
+class IAuthenticator(Interface):
+    """Finds out who is calling, at every door.  A class marked ``@authenticator``.
+
+    It may have an attribute ``challenge``: the WWW-Authenticate of a 401, such as ``Basic realm="shop"``.
+    """
+
+    def authenticate(message: Message) -> Identity | None:
+        """Who sent ``message``; None when it does not say, so that the next authenticator is asked.  May block.
+
+        The message is a request when somebody asks for its identity (once), the request that opens a WebSocket, the messages of a TCP
+        connection until one of them says who its client is, or a datagram.  Raises Unauthorized (401) for credentials that are wrong,
+        Refused (403) for somebody who is not let in.
+        """
 
 
 class ICodec(Interface):
@@ -150,3 +165,33 @@ class IFraming(Interface):
 
     def wrap(packet: bytes) -> bytes:
         """The packet as it goes out."""
+
+
+class ISessionStore(Interface):
+    """Where the sessions of an HTTP server are kept.  Drivers: ``@bean(driver="name", provides=ISessionStore)``, made with the server's
+    SessionSettings.
+
+    A session is a few values, bytes by name, under a key of 64 hexadecimal digits that nobody can guess.  It ends when its lifetime
+    (seconds, above 0) is over and may be gone from then on.  Each call is one step for all who use the store at the same time.
+    """
+
+    def get(key: str) -> tuple[Mapping[str, bytes], float] | None:
+        """The values and the seconds left of its lifetime; None when there is no such session, or not any more."""
+
+    def set(key: str, values: Mapping[str, bytes], lifetime: float) -> None:
+        """Keep exactly these values."""
+
+    def change(key: str, changed: Mapping[str, bytes], removed: Sequence[str], lifetime: float) -> bool:
+        """Write some values and remove others, whatever became of the rest meanwhile.  False, and nothing done, without such a session."""
+
+    def touch(key: str, lifetime: float) -> bool:
+        """Begin its lifetime anew.  False without such a session."""
+
+    def delete(key: str) -> bool:
+        """End it.  False without such a session: of several who delete one, one gets True."""
+
+    def collect(limit: int) -> int:
+        """Remove some of those that are over, at most ``limit`` of them, in about as much time; how many they were.
+
+        Called now and then.  A store that forgets of its own accord does nothing.
+        """

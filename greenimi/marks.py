@@ -10,7 +10,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, Unpack, overload
+
+from greenimi.route_options import AddressOptions, ControllerOptions, RouteOptions, check_brackets, check_options
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -145,6 +147,7 @@ def partial(target_class: type) -> Callable[[C], C]:
 
 def inherit(*kinds: str) -> Callable[[C], C]:
     """Let a class take over its base classes' marks: all of them, or only those of ``kinds``."""
+    check_brackets("inherit", kinds, example="")
     return marker("inherit", kinds=frozenset(kinds))
 
 
@@ -165,23 +168,47 @@ def _controller(kind: str, target: Any, options: Mapping[str, Any], where: Where
 @overload
 def http(prefix: C, /) -> C: ...
 @overload
-def http(prefix: str = "", *, server: str | tuple[str, ...] = ()) -> Callable[[C], C]: ...
-def http(prefix: Any = "", *, server: str | tuple[str, ...] = ()) -> Any:
+def http(prefix: str = "", *, server: str | tuple[str, ...] = (), **options: Unpack[ControllerOptions]) -> Callable[[C], C]: ...
+def http(prefix: Any = "", *, server: str | tuple[str, ...] = (), **options: Any) -> Any:
     """An HTTP controller: a class whose routes start with ``prefix``."""
+    check_options("http", options, ControllerOptions.__annotations__)
     path = "" if isinstance(prefix, type) else prefix
-    return _controller("http", prefix, {"path": path, "server": _names(server)}, here(2))
+    return _controller("http", prefix, {"path": path, "server": _names(server), **options}, here(2))
+
+
+def resource(
+    prefix: str, *, item: str = "/{id}", server: str | tuple[str, ...] = (), **options: Unpack[ControllerOptions]
+) -> Callable[[C], C]:
+    """An HTTP controller of things of one kind.  Methods of these names are its handlers without a mark of their own: at ``prefix``
+    ``index`` (GET) and ``create`` (POST); at ``prefix`` + ``item`` ``show`` (GET), ``update`` (PATCH), ``replace`` (PUT), ``destroy``
+    (DELETE).
+
+    Their names for ``url_for`` begin with ``name``, by default the last word of ``prefix``: ``orders.show``.
+    """
+    check_options("resource", options, ControllerOptions.__annotations__)
+    if not isinstance(prefix, str):
+        raise TypeError('@resource needs its prefix: @resource("/orders")')
+    return _controller("http", prefix, {"path": prefix, "item": item, "server": _names(server), **options}, here(2))  # type: ignore[no-any-return]
 
 
 @overload
 def websocket(path: C, /) -> C: ...
 @overload
 def websocket(
-    path: str = "", *, server: str | tuple[str, ...] = (), payload: str = "", subprotocols: tuple[str, ...] = ()
+    path: str = "",
+    *,
+    server: str | tuple[str, ...] = (),
+    payload: str = "",
+    subprotocols: tuple[str, ...] = (),
+    **options: Unpack[AddressOptions],
 ) -> Callable[[C], C]: ...
-def websocket(path: Any = "", *, server: str | tuple[str, ...] = (), payload: str = "", subprotocols: tuple[str, ...] = ()) -> Any:
+def websocket(
+    path: Any = "", *, server: str | tuple[str, ...] = (), payload: str = "", subprotocols: tuple[str, ...] = (), **options: Any
+) -> Any:
     """A WebSocket controller: connections that shook hands on ``path``.  ``payload`` overrides the server's payload codec for them."""
+    check_options("websocket", options, AddressOptions.__annotations__)
     found = "" if isinstance(path, type) else path
-    options = {"path": found, "server": _names(server), "payload": payload, "subprotocols": tuple(subprotocols)}
+    options = {"path": found, "server": _names(server), "payload": payload, "subprotocols": tuple(subprotocols), **options}
     return _controller("websocket", path, options, here(2))
 
 
@@ -210,32 +237,38 @@ def _names(server: str | tuple[str, ...]) -> tuple[str, ...]:
 # -- doors: handlers -----------------------------------------------------------------------------------------------
 
 
-def route(path: str = "", *, methods: tuple[str, ...] = ("GET",), name: str = "") -> Callable[[F], F]:
-    """An HTTP handler for ``path``: a leading ``/`` is appended to the controller's prefix.
+def _route(decorator: str, path: str, methods: tuple[str, ...], options: Mapping[str, Any]) -> Callable[[F], F]:
+    check_options(decorator, options, RouteOptions.__annotations__)
+    check_brackets(decorator, [path], example='"/path"')
+    return marker("route", depth=3, path=path, methods=methods, **{"name": "", **options})
+
+
+def route(path: str = "", *, methods: tuple[str, ...] = ("GET",), **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+    """An HTTP handler for ``path``: a leading ``/`` is appended to the controller's prefix.  Repeated, it answers at several paths.
 
     Placeholders: ``{name}``, ``{name:int}`` (int, float, uuid, path), ``{name:[a-z]+}`` (a regular expression), several in one segment.
     """
-    return marker("route", path=path, methods=tuple(m.upper() for m in methods), name=name)
+    return _route("route", path, tuple(m.upper() for m in methods), options)
 
 
-def get(path: str = "", *, name: str = "") -> Callable[[F], F]:
-    return marker("route", path=path, methods=("GET",), name=name)
+def get(path: str = "", **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+    return _route("get", path, ("GET",), options)
 
 
-def post(path: str = "", *, name: str = "") -> Callable[[F], F]:
-    return marker("route", path=path, methods=("POST",), name=name)
+def post(path: str = "", **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+    return _route("post", path, ("POST",), options)
 
 
-def put(path: str = "", *, name: str = "") -> Callable[[F], F]:
-    return marker("route", path=path, methods=("PUT",), name=name)
+def put(path: str = "", **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+    return _route("put", path, ("PUT",), options)
 
 
-def patch(path: str = "", *, name: str = "") -> Callable[[F], F]:
-    return marker("route", path=path, methods=("PATCH",), name=name)
+def patch(path: str = "", **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+    return _route("patch", path, ("PATCH",), options)
 
 
-def delete(path: str = "", *, name: str = "") -> Callable[[F], F]:
-    return marker("route", path=path, methods=("DELETE",), name=name)
+def delete(path: str = "", **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+    return _route("delete", path, ("DELETE",), options)
 
 
 class _On:
@@ -270,14 +303,59 @@ def layers(*found: Any) -> Callable[[T], T]:
     return marker("layers", layers=tuple(found))
 
 
+def view(*kinds: str, template: str = "", indent: int = 0, sort: bool = False, root: str = "response") -> Callable[[T], T]:
+    """What the values of a controller's handlers, or of one handler, become.  Of several kinds the client chooses one (Accept).
+
+    ``kinds``     json, xml, html, text, msgpack; or events: a generator's values, sent one by one (server-sent events)
+    ``template``  of html, rendered with the entries of the value
+    ``indent``    spaces a level of json; ``sort``: its fields by name
+    ``root``      the outermost element of xml
+
+    A Response that a handler returns is left as it is.
+    """
+    check_brackets("view", kinds, example='"html"')
+    return marker("view", kinds=kinds, template=template, indent=indent, sort=sort, root=root)
+
+
 def on_error(*kinds: type[BaseException], server: str | tuple[str, ...] = ()) -> Callable[[F], F]:
     """The function answers errors of these kinds: ``(error, message) -> value or None`` (None: the next handler, then the default)."""
+    check_brackets("on_error", kinds, type, "KeyError")
     return marker("error_handler", kinds=kinds or (Exception,), server=_names(server))
 
 
 def on_missing(server: str | tuple[str, ...] = ()) -> Callable[[F], F]:
     """The function answers messages that no route takes: ``(message) -> value``."""
+    check_brackets("on_missing", [server], (str, tuple), "")
     return marker("missing_handler", server=_names(server))
+
+
+# -- who is calling ------------------------------------------------------------------------------------------------
+
+
+@overload
+def authenticator(target: C, /) -> C: ...
+@overload
+def authenticator(*, server: str | tuple[str, ...] = ()) -> Callable[[C], C]: ...
+def authenticator(target: Any = None, /, *, server: str | tuple[str, ...] = ()) -> Any:
+    """The class finds out who is calling (see IAuthenticator): on the named servers or, without a name, on all HTTP servers.
+
+    On a named TCP server the first message says who its client is, on a named UDP server each datagram who sent it.
+    """
+    return _bare("authenticator", target, {"server": _names(server)})
+
+
+def requires(*roles: str, any_of: str | tuple[str, ...] = (), check: Callable[[Any, Any], object] | None = None) -> Callable[[T], T]:
+    """Only callers with an identity get through: with all of ``roles``, with one of ``any_of`` at least, and whom ``check`` lets pass.
+
+    ``check(identity, message)`` says so by something true.  Others are answered 401 (nobody said who it is) or 403.
+    """
+    check_brackets("requires", roles, example='"role"')
+    return marker("requires", roles=roles, any_of=_names(any_of), check=check)
+
+
+def public(target: T) -> T:
+    """Anybody may call it, also on a server where ``identity.default`` is ``required``."""
+    return add_mark(target, "public", {}, here(2))
 
 
 # -- events --------------------------------------------------------------------------------------------------------
@@ -297,7 +375,16 @@ def health_check(name: str, *, every: float = 5.0, limit: float = 2.0) -> Callab
 
     It runs in the background ``every`` so many seconds, and may take ``limit`` seconds.
     """
+    check_brackets("health_check", [name], example='"database"')
     return marker("health_check", name=name, every=every, limit=limit)
+
+
+# -- requests of other sites' pages --------------------------------------------------------------------------------
+
+
+def csrf_exempt(target: T) -> T:
+    """Pages of other sites may make requests to this handler, or to all of a controller, in the name of their visitors."""
+    return add_mark(target, "csrf_exempt", {}, here(2))
 
 
 # -- advice --------------------------------------------------------------------------------------------------------

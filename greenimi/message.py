@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 from urllib.parse import parse_qsl
 
+from greenimi.cookies import CookieAttributes, parse_cookies, render_cookie, render_deletion
 from greenimi.errors import BadMessage, ProtocolError, TooLarge
+from greenimi.located import Located, Told
 
 if TYPE_CHECKING:
     from greenimi.interfaces import IConnection
@@ -123,7 +125,7 @@ class Body:
     reading the socket while ``size`` is over its limit.
     """
 
-    __slots__ = ("chunks", "error", "finished", "pull", "received", "size", "trailers", "wanted")
+    __slots__ = ("chunks", "error", "finished", "limit", "most", "pull", "received", "size", "trailers", "wanted")
 
     def __init__(self) -> None:
         self.chunks: list[bytes] = []
@@ -134,6 +136,8 @@ class Body:
         self.trailers: list[tuple[str, str]] = []
         self.pull: Callable[[], None] | None = None
         self.wanted: Callable[[], None] | None = None  # called once before the first wait (sends 100 Continue)
+        self.most: int | None = None  # bytes that its route takes: reading on raises TooLarge once more have arrived
+        self.limit: int | None = None  # bytes that ``read`` gives at most where its caller does not say
 
     def feed(self, data: bytes) -> None:
         self.chunks.append(data)
@@ -150,7 +154,8 @@ class Body:
     def read_chunk(self) -> bytes:
         """The next bytes, as soon as there are some; ``b""`` at the end.  Blocks the calling greenlet.
 
-        Raises ProtocolError when the rest is malformed or never comes, ConnectionClosed when the connection is lost meanwhile.
+        Raises ProtocolError when the rest is malformed or never comes, ConnectionClosed when the connection is lost meanwhile, TooLarge
+        (413) when more has arrived than its route takes.
         """
         while not self.chunks:
             if self.finished:
@@ -163,17 +168,25 @@ class Body:
                 self.wanted()
                 self.wanted = None
             self.pull()
+        if self.most is not None:
+            self.check_size(self.received)
         data = self.chunks[0] if len(self.chunks) == 1 else b"".join(self.chunks)
         self.chunks.clear()
         self.size = 0
         return data
+
+    def check_size(self, size: int) -> None:
+        """Raise TooLarge (413) when ``size`` bytes are more than its route takes."""
+        if self.most is not None and size > self.most:
+            raise TooLarge(f"the body is over {self.most} bytes")
 
     def __iter__(self) -> Iterator[bytes]:
         while data := self.read_chunk():
             yield data
 
     def read(self, limit: int | None = None) -> bytes:
-        """Everything.  Raises TooLarge (413) when it is more than ``limit`` bytes."""
+        """Everything.  Raises TooLarge (413) when it is more than ``limit`` bytes, by default as many as the server takes."""
+        limit = self.limit if limit is None else limit
         parts = []
         total = 0
         for data in self:
@@ -184,7 +197,7 @@ class Body:
         return b"".join(parts)
 
 
-class Request(Message):
+class Request(Located, Message):
     """One HTTP request.  Header fields, query and cookies are taken apart when first asked for.
 
     ``raw``      the whole body once ``body()`` was called, else ``b""``
@@ -192,6 +205,8 @@ class Request(Message):
     ``keep_alive`` the connection stays open after the answer
     ``upgrade``  the client asks to change the protocol
     ``form``     the decoded body came from a form, so its values are texts
+    ``told``     what trusted proxies say about where it came from; None: nothing, so the connection tells
+    ``identify`` finds out who is calling, once ``identity`` is asked for; None: nobody can
     """
 
     __slots__ = (
@@ -202,12 +217,14 @@ class Request(Message):
         "_query",
         "form",
         "head",
+        "identify",
         "keep_alive",
         "method",
         "path",
         "query_string",
         "stream",
         "target",
+        "told",
         "upgrade",
         "version",
     )
@@ -242,15 +259,34 @@ class Request(Message):
         self._cookies: dict[str, str] | None = None
         self._identity: Identity | None = None
         self._extra: dict[str, Any] | None = None
+        self.told: Told | None = None
+        self.identify: Callable[[Request], Identity | None] | None = None
 
     @property
     def identity(self) -> Identity | None:
-        """Who sent it; None when nobody asked, or the client did not say.  Authenticators set it."""
+        """Who sent it; None when the client did not say, or the server has no authenticator.  Those are asked when this is first read.
+
+        Raises what they raise: Unauthorized (401) for credentials that are wrong, Refused (403), Refusal (429) for too many guesses.
+        """
+        if self.identify is not None:
+            self._identity = self.identify(self)
+            self.identify = None
         return self._identity
 
     @identity.setter
     def identity(self, identity: Identity | None) -> None:
         self._identity = identity
+        self.identify = None
+
+    @property
+    def known_identity(self) -> Identity | None:
+        """Who sent it, as far as that was asked for already.  For those who only tell of it, such as logs."""
+        return self._identity
+
+    @property
+    def id(self) -> str:
+        """What its server calls it, in its answer and in the log; "" where the server gives no ids."""
+        return str(self._extra.get("request_id", "")) if self._extra else ""
 
     @property
     def extra(self) -> dict[str, Any]:
@@ -285,14 +321,10 @@ class Request(Message):
 
     @property
     def cookies(self) -> dict[str, str]:
+        """The cookies that came, read when first asked for.  What must not be forged is signed, or in the session: clients send any."""
         cookies = self._cookies
         if cookies is None:
-            cookies = {}
-            for pair in self.headers.get("cookie", "").split(";"):
-                name, found, value = pair.partition("=")
-                if found:
-                    value = value.strip()
-                    cookies.setdefault(name.strip(), value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value)
+            cookies = parse_cookies(self.headers.get("cookie", ""))
             self._cookies = cookies
         return cookies
 
@@ -311,13 +343,19 @@ class Request(Message):
         return f"<Request {self.method} {self.target}>"
 
 
+Trailers = Iterable[tuple[str, str]]
+
+
 class Response:
     """An HTTP answer.  ``body`` is bytes, text, or an iterable of either (sent as it comes, chunked).
 
     A mapping, list, dataclass or ``msgspec.Struct`` returned by a handler becomes JSON before it gets here.
+
+    ``trailers``  fields behind a body that is sent as it comes, or a function that gives them when its last part is out; for clients that
+                  take trailers (``TE: trailers``), all others do without
     """
 
-    __slots__ = ("body", "content_type", "headers", "status")
+    __slots__ = ("body", "content_type", "headers", "status", "trailers")
 
     def __init__(
         self,
@@ -325,11 +363,29 @@ class Response:
         status: int = 200,
         content_type: str = "text/plain; charset=utf-8",
         headers: Iterable[tuple[str, str]] = (),
+        trailers: Trailers | Callable[[], Trailers] = (),
     ) -> None:
         self.body = body
         self.status = status
         self.content_type = content_type
         self.headers = tuple(headers)
+        self.trailers = trailers
+
+    def answer(self, request: Request) -> Response:
+        """What is sent to ``request``.  Asked of subclasses once, behind all layers but those that also see the answers to errors."""
+        return self
+
+    def set_cookie(self, name: str, value: str, **attributes: Unpack[CookieAttributes]) -> None:
+        """Give the client a cookie; see :func:`greenimi.cookies.render_cookie` for ``max_age``, ``path``, ``same_site``, ...
+
+        By default for encrypted connections only, hidden from scripts, not sent along with what other sites cause but links (lax), and gone
+        with the browser.  Raises ValueError for what cannot be a cookie.
+        """
+        self.headers += (("Set-Cookie", render_cookie(name, value, **attributes)),)
+
+    def delete_cookie(self, name: str, *, domain: str = "", path: str = "/", secure: bool = True) -> None:
+        """Have the client forget a cookie, which was set with this domain and path."""
+        self.headers += (("Set-Cookie", render_deletion(name, domain=domain, path=path, secure=secure)),)
 
     def __repr__(self) -> str:
         return f"<Response {self.status}>"

@@ -20,6 +20,7 @@ from urllib.parse import quote
 from zope.interface import implementer
 
 from greenimi.app import App
+from greenimi.codec.base import body_limit
 from greenimi.codec.heads import FRAMING_FIELDS, render_fields
 from greenimi.container.context import Scope, current
 from greenimi.dispatch.failure import describe, report
@@ -65,7 +66,7 @@ class WsgiApplication:
             self._start()
         connection = WsgiConnection(self._server, environ)
         try:
-            request = make_request(environ, connection, self._server.settings.max_body)
+            request = make_request(environ, connection, self._server.settings.max_body, self._server.settings.uploads.max_body)
         except Refusal as error:
             return _answer(describe(error, debug=False).response(), environ["REQUEST_METHOD"], start_response)
         return _Handling(Scope(self._server.container, connection, request)).run(self._pipeline, request, start_response)
@@ -125,8 +126,9 @@ class WsgiConnection:
         self.is_open = False
 
 
-def make_request(environ: dict[str, Any], connection: Any, max_body: int) -> Request:
-    """The request that an environ tells of.  Raises BadMessage for a path that is not UTF-8, TooLarge for a body over ``max_body``."""
+def make_request(environ: dict[str, Any], connection: Any, max_body: int, max_form: int = 0) -> Request:
+    """The request that an environ tells of.  Raises BadMessage for a path that is not UTF-8, TooLarge for a body over ``max_body``, of a
+    multipart form over ``max_form`` where that is not 0."""
     try:
         path = environ.get("PATH_INFO", "").encode("latin-1").decode() or "/"
     except UnicodeError:
@@ -142,7 +144,10 @@ def make_request(environ: dict[str, Any], connection: Any, max_body: int) -> Req
         if environ.get(key):
             lines.append(f"{name}: {environ[key]}")
     request = Request(method, target, path, query, "\r\n".join((*lines, "", "")), connection=connection)
-    request.stream = _body(environ, max_body)
+    most = body_limit(request, max_body, max_form)
+    request.stream = _body(environ, most)
+    if request.stream is not None and most != max_body:
+        request.stream.limit = max_body  # for those who read it whole
     return request
 
 
@@ -172,7 +177,8 @@ class InputBody(Body):
         self._limit = limit
 
     def read_chunk(self) -> bytes:
-        """The next bytes, ``b""`` at the end.  Raises ProtocolError for a body that ends early or is over the limit (413)."""
+        """The next bytes, ``b""`` at the end.  Raises ProtocolError for a body that ends early or is over the limit (413), TooLarge
+        for one that its route does not take."""
         if self.finished:
             return b""
         data: bytes = self._input.read(_BLOCK if self._left is None else min(_BLOCK, self._left))
@@ -183,6 +189,7 @@ class InputBody(Body):
                 raise ProtocolError("the client ended in the middle of the body")
         elif self.received > self._limit:
             raise ProtocolError(f"the body is over {self._limit} bytes", status=413)
+        self.check_size(self.received)
         self.finished = not data or self._left == 0
         return data
 

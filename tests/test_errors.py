@@ -11,6 +11,7 @@ from greenimi.errors import (
     ConfigError,
     ConnectionClosed,
     GreenimiError,
+    Invalid,
     MethodNotAllowed,
     MissingBean,
     MissingExtra,
@@ -23,7 +24,6 @@ from greenimi.errors import (
     StartError,
     TooLarge,
     Unauthorized,
-    Unprocessable,
 )
 
 ALL = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)]
@@ -52,7 +52,7 @@ def test_the_hint_follows_the_text() -> None:
         (Refused, 403),
         (NotFound, 404),
         (TooLarge, 413),
-        (Unprocessable, 422),
+        (Invalid, 422),
         (Overloaded, 503),
         (ProtocolError, 400),
     ],

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from greenimi import facades, get, http, on, tcp
 from greenimi.config import Config as RealConfig
+from greenimi.container.setup import Setup
 from greenimi.errors import NoScope
 from greenimi.event import Events as RealEvents
 from greenimi.facades import Config, Connection, Events, Log, Message, Request
 from greenimi.testing.clients import HttpClient, MessageClient
-from greenimi.testing.plugin import AppFactory
+from greenimi.testing.plugin import AppFactory, Serve
 
 heard: list[Any] = []
 
@@ -82,3 +85,37 @@ def test_the_log_is_the_applications_channel(caplog: pytest.LogCaptureFixture) -
 def test_every_name_is_offered() -> None:
     assert all(hasattr(facades, name) for name in facades.__all__)
     assert set(facades.__all__) == {"Config", "Connection", "Events", "Log", "Message", "Request"}
+
+
+class Teller:
+    """A service far from any handler, that asks for the caller's own request."""
+
+    def __init__(self) -> None:
+        self.all_there = threading.Barrier(100)
+
+    def tell(self) -> list[str]:
+        self.all_there.wait()  # nobody goes on before all hundred are here
+        return [Request.path, Request.query["n"][0], Request.headers["x-n"]]
+
+
+@http
+class Desk:
+    def __init__(self, teller: Teller) -> None:
+        self.teller = teller
+
+    @get("/ask/{n}")
+    def ask(self, n: str) -> list[str]:
+        return self.teller.tell()
+
+
+def test_a_hundred_requests_at_once_and_each_sees_its_own(serve: Serve) -> None:
+    def includeme(setup: Setup) -> None:
+        setup.add_bean(Teller)
+
+    def ask(number: int) -> Any:
+        with HttpClient(served.addresses["web"]) as web:
+            return web.get(f"/ask/{number}?n={number}", headers={"X-N": str(number)}).json()
+
+    served = serve([includeme, Desk])
+    with ThreadPoolExecutor(100) as pool:
+        assert list(pool.map(ask, range(100))) == [[f"/ask/{number}", str(number), str(number)] for number in range(100)]

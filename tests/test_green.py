@@ -110,6 +110,14 @@ def test_native_threads_are_threads() -> None:
     assert wait_until(lambda: patched) == [threading.get_native_id()]
 
 
+def test_what_a_thread_of_the_pool_returns_or_raises(capfd: pytest.CaptureFixture[str]) -> None:
+    assert green.in_thread(threading.get_native_id) != threading.get_native_id()
+    assert green.in_thread(divmod, 7, 2) == (3, 1)
+    with pytest.raises(ZeroDivisionError):
+        green.in_thread(divmod, 7, 0)
+    assert capfd.readouterr() == ("", "")  # whoever called it says what is to be said of it
+
+
 def test_a_native_thread_is_given_arguments() -> None:
     found: list[int] = []
     green.native_thread_start(lambda *values: found.extend(values), 1, 2)

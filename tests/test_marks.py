@@ -84,6 +84,18 @@ def failed(error, message): pass
 @on_missing()
 def missing(message): pass
 
+@authenticator
+class Anybody: pass
+
+@authenticator(server="web")
+class Somebody: pass
+
+@requires("admin", any_of="staff")
+class Staff: pass
+
+@public
+class Open: pass
+
 @partial(Bare)
 class Part: pass
 
@@ -112,7 +124,7 @@ def placed() -> list[tuple[str, Mark, int]]:
 
 def test_every_mark_knows_its_line() -> None:
     found = placed()
-    assert len(found) == 25
+    assert len(found) == 29
     assert [(name, mark.where.file, mark.where.line) for name, mark, _ in found] == [
         (name, "/app/shop.py", line) for name, _, line in found
     ]
@@ -134,6 +146,9 @@ def test_what_the_marks_say() -> None:
     assert found["stocked"].options == {"name": "stock", "every": 60, "limit": 2.0}
     assert found["advised"].options == {"advice": "around", "where": ("shop:Shop.*",), "deny": (), "priority": 0}
     assert (found["plain"].options, found["other"].options) == ({"name": "", "help": ""}, {"name": "other", "help": "x"})
+    assert (found["Anybody"].options, found["Somebody"].options) == ({"server": ()}, {"server": ("web",)})
+    assert found["Staff"].options == {"roles": ("admin",), "any_of": ("staff",), "check": None}
+    assert (found["Open"].kind, found["Open"].options) == ("public", {})
     assert found["failed"].options == {"kinds": (ValueError,), "server": ()}
 
 
@@ -141,6 +156,17 @@ def test_what_the_marks_say() -> None:
 def test_methods_of_http(method: str) -> None:
     handler = getattr(marks, method)("/x", name="n")(lambda: None)
     assert marks_of(handler)[0].options == {"path": "/x", "methods": (method.upper(),), "name": "n"}
+
+
+def test_options_of_routes_stand_in_their_marks() -> None:
+    handler = get("/x", query="id", max_body=5)(lambda: None)
+    assert marks_of(handler)[0].options == {"path": "/x", "methods": ("GET",), "name": "", "query": "id", "max_body": 5}
+
+    @marks.resource("/orders", item="/{order_id}", server="web", domain="a.org")
+    class Orders: ...
+
+    wanted = {"kind": "http", "path": "/orders", "item": "/{order_id}", "server": ("web",), "domain": "a.org"}
+    assert [(mark.kind, mark.options) for mark in marks_of(Orders)] == [("controller", wanted)]
 
 
 def test_the_target_comes_back_unchanged() -> None:

@@ -105,6 +105,15 @@ def test_the_limit_counts_what_was_read() -> None:
     assert caught.value.status == 413
 
 
+def test_a_body_has_a_limit_of_its_own_where_its_reader_does_not_say() -> None:
+    body = Body()
+    body.limit = 4
+    body.feed(b"12345")
+    body.finish()
+    with pytest.raises(TooLarge, match="over 4 bytes"):
+        body.read()
+
+
 def test_too_much_is_noticed_before_the_rest_came() -> None:
     body = Body()
     body.pull = lambda: body.feed(b"x" * 10)

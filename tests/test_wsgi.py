@@ -21,11 +21,11 @@ import pytest
 from greenimi import Request, Response, get, http, post, websocket
 from greenimi.config import Config
 from greenimi.container.context import scope
-from greenimi.errors import ConfigError, StartError
+from greenimi.errors import ConfigError, StartError, TooLarge
 from greenimi.marks import opened
 from greenimi.servers.guests.wsgi import load_guest
 from greenimi.testing.support import free_port, make_app, wait_until
-from greenimi.wsgi import WsgiApplication, application
+from greenimi.wsgi import InputBody, WsgiApplication, application
 from tests.servers.guests.test_wsgi import Guest, says
 
 ROOT = Path(__file__).parents[1]
@@ -47,6 +47,10 @@ class Web:
     def sizes(self, request: Request) -> list[int]:
         assert request.stream is not None
         return [len(chunk) for chunk in request.stream]
+
+    @post("/whole")
+    def whole(self, request: Request) -> int:
+        return len(request.body())
 
     @get("/count/{number:int}")
     def count(self, number: int) -> Iterator[str]:
@@ -131,6 +135,18 @@ def test_fields_go_both_ways(wsgi: WsgiApplication) -> None:
     status, headers, _ = ask(wsgi, "/fields", HTTP_X_SENT="yes")
     assert status == "299 Unknown"
     assert headers == {"Content-Type": "text/plain; charset=utf-8", "X-Got": "yes", "Content-Length": "1"}
+
+
+def test_a_multipart_form_may_be_larger_than_other_bodies() -> None:
+    made = WsgiApplication(make_app({"servers": {"web": {"kind": "http", "max_body": 1000, "uploads": {"max_body": 3000}}}}, [Web]))
+    try:
+        form: dict[str, Any] = {"CONTENT_TYPE": "multipart/form-data; boundary=b"}
+        assert ask(made, "/sizes", "POST", b"x" * 3000, **form)[2] == b"[3000]"
+        assert ask(made, "/sizes", "POST", b"x" * 3001, **form)[0].startswith("413 ")
+        assert ask(made, "/whole", "POST", b"x" * 1001, **form)[0].startswith("413 ")
+        assert ask(made, "/sizes", "POST", b"x" * 1001)[0].startswith("413 ")
+    finally:
+        made.close()
 
 
 def test_bodies(wsgi: WsgiApplication) -> None:
@@ -336,3 +352,11 @@ def test_under_wsgiref(folder: Path) -> None:
         wsgi.close()
         sys.path[:] = before
         sys.modules.pop("shop_app", None)
+
+
+def test_a_body_is_read_up_to_what_its_route_takes() -> None:
+    body = InputBody(io.BytesIO(b"x" * 200_000), None, 10**6)
+    body.most = 100_000
+    assert len(body.read_chunk()) < 100_000
+    with pytest.raises(TooLarge, match="over 100000 bytes"):
+        body.read()

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from enum import Enum
+from typing import Annotated, Any
 
-from greenimi import Message, get, http, on, tcp, udp, websocket
+from msgspec import Meta, Struct
+
+from greenimi import Message, get, http, on, post, tcp, udp, websocket
 from greenimi.container.onion import Proceed
+from greenimi.web import UploadedFile
 
 
 def layer_one(message: Message, proceed: Proceed) -> Any:
@@ -23,11 +28,44 @@ def layer_three(message: Message, proceed: Proceed) -> Any:
     return proceed(message)
 
 
+class Status(Enum):
+    OPEN = "open"
+    PAID = "paid"
+    SENT = "sent"
+
+
+class Address(Struct):
+    street: Annotated[str, Meta(min_length=1, max_length=100)]
+    city: Annotated[str, Meta(min_length=1, max_length=100)]
+    postcode: Annotated[str, Meta(pattern="^[0-9]{5}$")]
+
+
+class Order(Struct):
+    id: Annotated[int, Meta(ge=1)]
+    name: Annotated[str, Meta(min_length=1, max_length=80)]
+    price: Annotated[float, Meta(gt=0)]
+    quantity: Annotated[int, Meta(ge=1, le=1000)]
+    gift: bool
+    ordered: datetime
+    tags: Annotated[list[str], Meta(max_length=10)]
+    status: Status
+    address: Address
+    note: str | None = None
+
+
 @http
 class Hello:
     @get("/hello/{name}")
     def hello(self, name: str) -> dict[str, str]:
         return {"hello": name}
+
+    @post("/order")
+    def order(self, payload: Order) -> Order:
+        return payload
+
+    @post("/upload")
+    def upload(self, file: UploadedFile) -> dict[str, int]:
+        return {"bytes": file.size}
 
 
 @websocket("/ws", payload="text")

@@ -1,11 +1,14 @@
-"""nginx with one worker that answers GET /hello/{name} by itself; becomes nginx.  Arguments: port, and certificate and key for TLS."""
+"""nginx with one worker: answers GET /hello/{name} by itself, has files at /files/; becomes nginx.
+
+Arguments: port, and certificate and key for TLS.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 
-from benchmarks.paths import BUILD, NGINX
+from benchmarks.paths import BUILD, FILES, NGINX
 
 CONFIG = """\
 daemon off;
@@ -17,6 +20,7 @@ events {{
 }}
 http {{
     access_log off;
+    sendfile on;
     keepalive_timeout 120s;
     keepalive_requests 1000000000;
     client_body_temp_path {folder}/body;
@@ -30,6 +34,9 @@ http {{
         default_type application/json;
         location ~ "^/hello/(?<name>\\w+)$" {{
             return 200 '{{"hello":"$name"}}';
+        }}
+        location /files/ {{
+            alias {files}/;
         }}
     }}
 }}
@@ -50,7 +57,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     tls = TLS.format(certificate=pair[0], key=pair[1]) if pair else ""
     config = folder / "nginx.conf"
-    config.write_text(CONFIG.format(folder=folder, port=port, ssl=" ssl" if pair else "", tls=tls))
+    config.write_text(CONFIG.format(folder=folder, files=FILES, port=port, ssl=" ssl" if pair else "", tls=tls))
     os.execv(NGINX, [str(NGINX), "-e", "stderr", "-p", str(folder), "-c", str(config)])
 
 

@@ -7,12 +7,14 @@ from pathlib import Path
 from threading import Lock
 from typing import Annotated
 
+from msgspec import Meta
 from peewee import CharField, Model, SqliteDatabase
 
 from greenimi import IConnection, bean, closed, get, http, listener, on, opened, post, tcp, udp, websocket
 from greenimi.container import ConfigValue
 from greenimi.errors import NotFound
 from greenimi.event import Events
+from greenimi.validate.rules import Text
 
 HERE = Path(__file__).parent
 database = SqliteDatabase(None, pragmas={"journal_mode": "wal", "busy_timeout": 2000})
@@ -25,6 +27,28 @@ class Order(Model):
 
     class Meta:
         database = database
+
+
+Sku = Annotated[str, Text(min=1, max=40), Meta(examples=["tea"])]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An order as the shop knows it.
+
+    ``id``   the number to ask for it
+    ``sku``  what was ordered
+    """
+
+    id: int
+    sku: str
+
+
+@dataclass(frozen=True)
+class Basket:
+    """Several orders at once."""
+
+    skus: Annotated[list[Sku], Meta(min_length=1, max_length=10)]
 
 
 @dataclass(frozen=True)
@@ -58,6 +82,10 @@ class Shop:
             raise NotFound(f"there is no order {order_id}")
         return str(order.sku)
 
+    def newest(self, limit: int) -> list[Placed]:
+        with database.connection_context():
+            return [Placed(order.id, order.sku) for order in Order.select().order_by(Order.id.desc()).limit(limit)]
+
 
 @bean
 class Room:
@@ -84,23 +112,52 @@ class Room:
 
 @http
 class Hello:
+    """Says hello."""
+
     @get("/hello/{name}")
-    def hello(self, name: str) -> dict[str, str]:
+    def hello(self, name: Annotated[str, Text(max=100)]) -> dict[str, str]:
+        """Greet somebody.
+
+        :param name: who is greeted
+        """
         return {"message": f"Hello, {name}!"}
 
 
 @http("/orders")
 @dataclass
 class OrderApi:
+    """Orders: placed, shown and listed."""
+
     shop: Shop
 
-    @post("/{sku}")
-    def place(self, sku: str) -> dict[str, int]:
-        return {"id": self.shop.place(sku)}
+    @get()
+    def newest(self, limit: Annotated[int, Meta(ge=1, le=100)] = 10) -> list[Placed]:
+        """List orders, the newest first.
+
+        :param limit: how many at most
+        """
+        return self.shop.newest(limit)
+
+    @post()
+    def place(self, sku: Sku) -> Placed:
+        """Place an order.
+
+        :param sku: what is ordered
+        """
+        return Placed(self.shop.place(sku), sku)
+
+    @post("/basket")
+    def place_all(self, payload: Basket) -> list[Placed]:
+        """Place several orders.  They get their numbers in the order of the basket."""
+        return [Placed(self.shop.place(sku), sku) for sku in payload.skus]
 
     @get("/{order_id:int}")
-    def show(self, order_id: int) -> dict[str, str]:
-        return {"sku": self.shop.sku_of(order_id)}
+    def show(self, order_id: int) -> Placed:
+        """Show an order.
+
+        :param order_id: the number that it was given
+        """
+        return Placed(order_id, self.shop.sku_of(order_id))
 
 
 @websocket("/chat")

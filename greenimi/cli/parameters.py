@@ -25,7 +25,8 @@ class Parameters:
     With a default      an option, ``--name VALUE``.
     ``bool``            ``--name`` and ``--no-name``.
     ``list[X]``         an argument of one or more values; as an option it is given once for each.  ``*names`` takes any number.
-    Types               what ``greenimi.validate`` binds from text, paths, and enums by value or name.  ``Annotated[X, "help"]``.
+    Types               what ``greenimi.validate`` binds from text, paths, and enums by value or name.  ``Annotated[X, "help"]``, and
+                        ``Annotated[X, "help", "-x"]`` for an option that has a short name as well.
     """
 
     def __init__(self, called: Callable[..., Any], function: Callable[..., Any], where: Where) -> None:
@@ -67,7 +68,8 @@ class Parameters:
             parser.add_argument(parameter.name, nargs="*", **settings)
         elif named:
             action = "append" if item else "store"
-            parser.add_argument(option, dest=parameter.name, action=action, required=not optional, default=SUPPRESS, **settings)
+            names = (*_short(self._hints.get(parameter.name)), option)
+            parser.add_argument(*names, dest=parameter.name, action=action, required=not optional, default=SUPPRESS, **settings)
         else:
             parser.add_argument(parameter.name, nargs="+" if item else None, **settings)
 
@@ -80,7 +82,7 @@ class Parameters:
         text = ""
         if get_origin(kind) is Annotated:
             kind, *extras = get_args(kind)
-            text = next((extra for extra in extras if isinstance(extra, str)), "")
+            text = next((extra for extra in extras if isinstance(extra, str) and not extra.startswith("-")), "")
         if get_origin(kind) in (Union, types.UnionType):
             named = [member for member in get_args(kind) if member is not type(None)]
             kind = named[0] if len(named) == 1 else kind
@@ -96,6 +98,11 @@ class Parameters:
                 call.arguments[parameter.name] = tuple(value) if many else value
         call.apply_defaults()
         return call
+
+
+def _short(hint: Any) -> list[str]:
+    """The short names of an option, from its ``Annotated``."""
+    return [extra for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, str) and extra.startswith("-")]
 
 
 def _item(kind: Any) -> Any:

@@ -11,10 +11,22 @@ from zope.interface import implementer
 
 from greenimi.errors import ConfigError, ProtocolError
 from greenimi.interfaces import ICodec
-from greenimi.message import Message
+from greenimi.message import Message, Request
 
 NOTHING, HEAD, BODY = range(3)
 """What of a message has begun to arrive and is not complete: ``Codec.partial``."""
+
+
+def body_limit(request: Request, body: int, form: int) -> int:
+    """Bytes that the body of an HTTP request may have: ``form`` of a multipart form, where that is not 0, else ``body``.
+
+    A form is read in pieces.  Whoever reads it whole all the same gets no more than of any other body.
+    """
+    if not form or not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        return body
+    if request.stream is not None:
+        request.stream.limit = body
+    return form
 
 
 @implementer(ICodec)

@@ -36,6 +36,8 @@ def check_upgrade(request: Request, subprotocols: Collection[str] = ()) -> Hands
     WebSocket or another version.  The Origin is not judged here.
     """
     headers = request.headers
+    if request.version == "2":
+        return _check_connect(request, subprotocols)
     if request.method != "GET":
         raise MethodNotAllowed(f"a WebSocket opens with GET, not {request.method}", ["GET"])
     if request.version == "1.0":
@@ -51,6 +53,16 @@ def check_upgrade(request: Request, subprotocols: Collection[str] = ()) -> Hands
     if chosen:
         fields.append(("Sec-WebSocket-Protocol", chosen))
     return Handshake(tuple(fields), chosen)
+
+
+def _check_connect(request: Request, subprotocols: Collection[str]) -> Handshake:
+    """The same over HTTP/2, where an extended CONNECT asks for it, and no key proves anything (RFC 8441 section 5)."""
+    if not request.upgrade:
+        raise Refusal("a WebSocket opens with an extended CONNECT", status=426, headers=_UPGRADE_WANTED[2:])
+    if request.headers.get_all("Sec-WebSocket-Version") != ["13"]:
+        raise Refusal("only version 13 of WebSocket is spoken here", status=426, headers=_UPGRADE_WANTED[2:])
+    chosen = _choose(request.headers, subprotocols)
+    return Handshake((("Sec-WebSocket-Protocol", chosen),) if chosen else (), chosen)
 
 
 def _one(headers: Headers, name: str) -> str:

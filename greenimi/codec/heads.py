@@ -20,21 +20,31 @@ class ResponseHeads:
     """Ready-made beginnings of responses.  The owner calls :meth:`tick` once a second with the time; nothing here reads a clock.
 
     ``begin[(status, content_type)]`` is everything up to and including ``Content-Length: ``.
+    ``blocks`` has the same key and room for what HTTP/2 keeps ready; ``seconds`` counts the ticks.
     """
 
-    __slots__ = ("_date", "begin")
+    __slots__ = ("_date", "begin", "blocks", "seconds")
 
     def __init__(self, now: float) -> None:
         self.begin: dict[tuple[int, str], bytes] = {}
+        self.blocks: dict[tuple[int, str], bytes] = {}
+        self.seconds = 0
         self._date = ""
         self.tick(now)
 
+    @property
+    def date(self) -> str:
+        """The Date of responses made now."""
+        return self._date
+
     def tick(self, now: float) -> None:
         """Take over the date of ``now`` (seconds since the epoch)."""
+        self.seconds += 1
         date = formatdate(now, usegmt=True)
         if date != self._date:
             self._date = date
             self.begin.clear()
+            self.blocks.clear()
 
     def make(self, status: int, content_type: str) -> bytes:
         """Make and keep ``begin[(status, content_type)]``."""
@@ -43,11 +53,22 @@ class ResponseHeads:
             self.begin[status, content_type] = head
         return head
 
+    def keep_block(self, status: int, content_type: str, block: bytes) -> None:
+        """Keep ``blocks[(status, content_type)]``, while there is room."""
+        if len(self.blocks) < _KEEP:
+            self.blocks[status, content_type] = block
+
     def start(self, status: int, content_type: str) -> bytes:
         """Status line, date and content type."""
         check_value("content-type", content_type)
         kind = f"Content-Type: {content_type}\r\n" if content_type else ""
         return f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}\r\nDate: {self._date}\r\n{kind}".encode("latin-1")
+
+
+def check_name(name: str) -> None:
+    """Raise ValueError for what is not the name of a field."""
+    if not _TOKEN.fullmatch(name):
+        raise ValueError(f"{name!r} is not the name of a response field")
 
 
 def check_value(name: str, value: str) -> None:
@@ -60,8 +81,7 @@ def render_fields(fields: Iterable[tuple[str, str]]) -> bytes:
     """The fields as lines.  Raises ValueError for names and values that would break out of their line."""
     lines = []
     for name, value in fields:
-        if not _TOKEN.fullmatch(name):
-            raise ValueError(f"{name!r} is not the name of a response field")
+        check_name(name)
         check_value(name, value)
         lines.append(f"{name}: {value}\r\n")
     return "".join(lines).encode("latin-1")

@@ -14,19 +14,21 @@ from typing import Any
 
 from httptools import HttpParserError, HttpParserInvalidMethodError, HttpParserUpgrade, HttpRequestParser
 
-from greenimi.codec.base import BODY, HEAD, NOTHING
+from greenimi.codec.base import BODY, HEAD, NOTHING, body_limit
 from greenimi.codec.chunked import ChunkedReader
 from greenimi.codec.heads import ResponseHeads, render_fields
 from greenimi.codec.http1_answers import Http1Answers
+from greenimi.codec.http2_begins import Http2Begins, h2c_settings
 from greenimi.codec.target import split_target
 from greenimi.errors import ProtocolError
-from greenimi.message import Body, Request, Upgrade
+from greenimi.message import Body, Message, Request, Upgrade
 
 _HEAD_END = b"\r\n\r\n"
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{0,32}").match
 _LONGEST_METHOD = 32
 _SINGLE_FIELDS = re.compile(rb"\n([hH][oO][sS][tT]|[cC][oO][nN][tT][eE][nN][tT]-[tT][yY][pP][eE]):").findall
 _CODINGS = frozenset({"chunked", "gzip", "x-gzip", "deflate", "compress", "x-compress", "identity"})
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -38,12 +40,19 @@ class Http1Limits:
     head: int = 32768
     fields: int = 100
     body: int = 16 * 1024 * 1024
+    form: int = 0  # of a multipart form, which nobody reads whole into memory; 0: as any other body
     buffer: int = 65536
     host: bool = True  # a request of HTTP/1.1 without Host is refused, as RFC 9112 section 3.2 demands
+    http2: bool = False  # a connection may begin with the preface of HTTP/2 instead
+    h2c: bool = False  # and a request may ask to go on in HTTP/2
     harmless: int = field(init=False)  # a head of up to this size cannot break a limit
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "harmless", min(self.line, self.head, 4 * self.fields))
+
+
+class _Preface(Exception):
+    """What was to be the first head is the beginning of HTTP/2's preface."""
 
 
 class Http1Codec(Http1Answers):
@@ -55,6 +64,8 @@ class Http1Codec(Http1Answers):
         "_chunked",
         "_complete",
         "_fed",
+        "_first",
+        "_going",
         "_held",
         "_keep_alive",
         "_left",
@@ -73,6 +84,8 @@ class Http1Codec(Http1Answers):
         self._odd = False  # the method is none that llhttp knows
         self._blank = False  # an empty line came before the request line
         self._complete = False
+        self._first = True  # no request came before
+        self._going = False  # HTTP/2 begins
         self._keep_alive = True
         self._stream: Body | None = None  # the body now arriving
         self._request: Request | None = None  # its request
@@ -87,12 +100,12 @@ class Http1Codec(Http1Answers):
         self._keep_alive = self._parser.should_keep_alive()  # type: ignore[union-attr]  # it is this parser that calls
 
     # -- incoming ---------------------------------------------------------------------------------------------
-    def receive(self, data: bytes) -> Sequence[Request | ProtocolError]:
+    def receive(self, data: bytes) -> Sequence[Message | ProtocolError]:
         if not data:
             return self._end_of_input()
         if self.ended:
             return ()
-        found: list[Request | ProtocolError] = []
+        found: list[Message | ProtocolError] = []
         try:
             if self._stream is not None:
                 data = self._feed_body(data, found)
@@ -114,7 +127,7 @@ class Http1Codec(Http1Answers):
                 return ()
         return (error,)
 
-    def _feed_heads(self, data: bytes, found: list[Request | ProtocolError]) -> None:
+    def _feed_heads(self, data: bytes, found: list[Message | ProtocolError]) -> None:
         """Take every complete head out of ``data``; keep what is left."""
         start = 0
         search = 0
@@ -140,7 +153,11 @@ class Http1Codec(Http1Answers):
                 self._partial_head(data[start:] if start else data)
                 return
             end += 4
-            request = self._head(data if not start and end == size else data[start:end])
+            try:
+                request = self._head(data if not start and end == size else data[start:end])
+            except _Preface:
+                self._go(data[start:], found, Http2Begins())
+                return
             start = end
             if request.stream is None:
                 found.append(request)
@@ -148,6 +165,11 @@ class Http1Codec(Http1Answers):
                     self.ended = True
                     return
                 if request.upgrade:
+                    settings = h2c_settings(request) if self._limits.h2c else None
+                    if settings is not None:
+                        found.pop()
+                        self._go(data[start:], found, Http2Begins(request, settings))
+                        return
                     self.paused = True
                     self._hold_back(data[start:])
                     return
@@ -158,9 +180,15 @@ class Http1Codec(Http1Answers):
                 data, start, size = rest, 0, len(rest)
                 search = 0
 
+    def _go(self, rest: bytes, found: list[Message | ProtocolError], begins: Http2Begins) -> None:
+        """HTTP/2 begins with ``rest``."""
+        self.paused = self._going = True
+        self._buffer = rest
+        found.append(begins)
+
     def _hold_back(self, data: bytes) -> None:
         self._buffer += data
-        if len(self._buffer) > self._limits.head:
+        if len(self._buffer) > self._limits.head and not self._going:
             raise ProtocolError(f"over {self._limits.head} bytes came before an upgrade was answered")
 
     def _partial_head(self, data: bytes) -> None:
@@ -221,6 +249,7 @@ class Http1Codec(Http1Answers):
             self._check_size(head)
         upgrade = self._parse(head, self._fed, size)
         self._fed = 0
+        first, self._first = self._first and not self._blank, False
         self._blank = False
         text = head.decode("latin-1")
         line, _, fields = text.partition("\r\n")
@@ -234,6 +263,8 @@ class Http1Codec(Http1Answers):
             minor = "1.1"
         elif version == "HTTP/1.0":
             minor = "1.0"
+        elif first and head == _PREFACE and limits.http2:
+            raise _Preface
         else:
             raise ProtocolError(f"the version {version[:20]} is not supported", status=505)
         singles = _SINGLE_FIELDS(head)
@@ -267,11 +298,12 @@ class Http1Codec(Http1Answers):
             raise ProtocolError("a request needs a Host field")
 
     # -- bodies -----------------------------------------------------------------------------------------------
-    def _begin_body(self, request: Request, data: bytes, found: list[Request | ProtocolError]) -> bytes:
+    def _begin_body(self, request: Request, data: bytes, found: list[Message | ProtocolError]) -> bytes:
         """A body follows this head.  Hold the request back until it is worth a handler: complete, large, chunked or asked for."""
         headers = request.headers
         self._parser = HttpRequestParser(self)  # the body is not for llhttp
         coding = headers.get("transfer-encoding")
+        most = body_limit(request, self._limits.body, self._limits.form)
         if coding is not None:
             if request.version == "1.0":
                 raise ProtocolError("Transfer-Encoding is not allowed in HTTP/1.0")
@@ -280,11 +312,11 @@ class Http1Codec(Http1Answers):
                 raise ProtocolError("chunked must be the last transfer coding, once")
             if not _CODINGS.issuperset(names):
                 raise ProtocolError(f"the transfer coding {coding[:40]} is not supported", status=501)
-            self._chunked = ChunkedReader(self._limits.head, self._limits.body)
+            self._chunked = ChunkedReader(self._limits.head, most)
         else:
             self._left = int(headers["content-length"])
-            if self._left > self._limits.body:
-                raise ProtocolError(f"the body is over {self._limits.body} bytes", status=413)
+            if self._left > most:
+                raise ProtocolError(f"the body is over {most} bytes", status=413)
         expect = headers.get("expect")
         if request.version == "1.0":
             expect = None  # RFC 9110 section 10.1.1
@@ -308,12 +340,12 @@ class Http1Codec(Http1Answers):
         self.out.append(_CONTINUE)
         self.partial = BODY
 
-    def _release(self, found: list[Request | ProtocolError]) -> None:
+    def _release(self, found: list[Message | ProtocolError]) -> None:
         assert self._request is not None
         found.append(self._request)
         self._held = False
 
-    def _feed_body(self, data: bytes, found: list[Request | ProtocolError]) -> bytes:
+    def _feed_body(self, data: bytes, found: list[Message | ProtocolError]) -> bytes:
         """Feed the arriving body; the bytes behind it, if it ended."""
         stream = self._stream
         assert stream is not None
@@ -347,7 +379,7 @@ class Http1Codec(Http1Answers):
     @property
     def crowded(self) -> bool:
         """The body arriving now has more waiting than its buffer should hold: read no more until the handler took some."""
-        return self._stream is not None and not self._held and self._stream.size > self._limits.buffer
+        return self._going or (self._stream is not None and not self._held and self._stream.size > self._limits.buffer)
 
     def _end_of_input(self) -> Sequence[Request | ProtocolError]:
         self.ended = True
@@ -366,7 +398,13 @@ class Http1Codec(Http1Answers):
         self.release()
         return rest
 
-    def resume(self) -> Sequence[Request | ProtocolError]:
+    def give_up(self) -> bytes:
+        """HTTP/2 begins: what came since."""
+        rest, self._buffer = self._buffer, b""
+        self.release()
+        return rest
+
+    def resume(self) -> Sequence[Message | ProtocolError]:
         """The upgrade was refused: go on with HTTP, with what came meanwhile."""
         self.paused = False
         data, self._buffer = self._buffer, b""

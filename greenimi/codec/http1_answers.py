@@ -110,6 +110,10 @@ class Http1Answers(Codec):
         if not request.keep_alive or self._owed:  # what was promised and not sent cannot be made up for
             self.closing = True
 
+    def hint(self, fields: Sequence[tuple[str, str]]) -> None:
+        """Queue an interim response 103 (RFC 8297).  Raises ValueError for fields that cannot be sent."""
+        self.out.append(b"HTTP/1.1 103 Early Hints\r\n" + render_fields(fields) + b"\r\n")
+
     def turn_away(self) -> None:
         head = self._heads.start(503, "")
         self.out.append(head + b"Content-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n")  # no body: it may answer a HEAD

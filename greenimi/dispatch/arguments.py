@@ -1,8 +1,10 @@
 """From a message to the arguments of a handler: decided once from its signature, cheap for every message.
 
-Framework types (``Request``, ``IConnection``, ``Scope``, ...) bind by annotation only, so a client can never supply them. Everything else
-binds by name: path placeholders first, then the query, then the body's fields; for message protocols the payload's fields. A parameter
-called ``payload`` takes the whole decoded payload. Values are converted strictly by msgspec, texts (path, query, form) leniently.
+Framework types (``Request``, ``IConnection``, ``Session``, ...) bind by annotation only, so a client can never supply them.  Everything
+else binds by name: from where its ``Annotated`` says (:mod:`greenimi.web.sources`), else path placeholders first, then the query, then the
+body's fields; for message protocols the payload's fields.  A parameter called ``payload`` takes the whole decoded payload.
+
+Whatever is wrong with a request is told at once: every bad parameter and every bad field of the body.
 """
 
 from __future__ import annotations
@@ -10,29 +12,45 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 
 from greenimi.container.context import Scope, scope
 from greenimi.container.registry import Container
-from greenimi.errors import BadMessage, StartError
+from greenimi.dispatch import getters
+from greenimi.dispatch.getters import EMPTY, Getter, Parameter
+from greenimi.dispatch.returns import answer_for
+from greenimi.errors import GreenimiError, StartError
 from greenimi.interfaces import IConnection
 from greenimi.marks import Where
-from greenimi.message import Body, Datagram, Headers, Message, Request
-from greenimi.web.request import payload_of
+from greenimi.message import Body, Datagram, Headers, Identity, Message, Request
+from greenimi.validate.convert import ensure_convertible
+from greenimi.validate.problems import BindError, Problem, refusal
+from greenimi.validate.shapes import shape_of
+from greenimi.web.identity import caller
+from greenimi.web.session import Session
+from greenimi.web.sources import Cookie, Field, Form, FromSession, Header, Query, Source
+from greenimi.web.uploads import UploadedFile
 
-Getter = Callable[[Any], Any]
-_EMPTY = inspect.Parameter.empty
+__all__ = ["Parameter", "bind_handler"]
 
 
 def _body_stream(message: Request) -> Body:
     if message.stream is None:
         message.stream = Body()
+        if message.raw:  # the conditions of a route, or a layer, read it before
+            message.stream.feed(message.raw)  # type: ignore[arg-type]  # of a request it is bytes
         message.stream.finish()
     return message.stream
+
+
+def _session(request: Request) -> Session:
+    found = request.extra.get("session")
+    if found is None:
+        raise GreenimiError("a handler asks for the session, and its server has none", hint="add [servers.NAME.session] to conf")
+    return found  # type: ignore[no-any-return]
 
 
 _FRAMEWORK: dict[Any, Getter] = {
@@ -44,20 +62,23 @@ _FRAMEWORK: dict[Any, Getter] = {
     IConnection: lambda message: message.connection,
     Scope: lambda message: scope(),
     Container: lambda message: scope().container,
+    Identity: caller,
+    Session: _session,
 }
-_AS_SENT = str | bytes  # a WebSocket message as it came, text or binary
-_COLLECTIONS = (list, tuple, set, frozenset)
-_HTTP_ONLY = (Request, Headers, Body)
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """What a handler wants, for listings and documentation."""
-
-    name: str
-    source: str  # path, query-or-body, payload, field, framework
-    annotation: Any
-    required: bool
+_FRAMEWORK_OR_NONE: dict[Any, Getter] = {
+    Identity: lambda message: message.identity,
+    Session: lambda request: request.extra.get("session"),
+}
+_HTTP_ONLY = (Request, Headers, Body, Session)
+_HTTP_SOURCES: dict[type[Source], Callable[[Parameter], Getter]] = {
+    Query: getters.from_query,
+    Header: getters.from_header,
+    Cookie: getters.from_cookie,
+    FromSession: getters.from_session,
+    Form: getters.from_form,
+    Field: getters.from_body_field,
+}
+_BODIES = (Form, Field)  # what a handshake does not have
 
 
 def bind_handler(
@@ -65,63 +86,167 @@ def bind_handler(
 ) -> tuple[Getter, list[Parameter]]:
     """``call(message)`` for a handler, and its parameters.  ``handshake``: its message is the request that opened a WebSocket.
 
-    Raises StartError for a signature that can never be bound: an unknown class as annotation, ``*args``, a placeholder nobody takes.
+    Raises StartError for a signature that can never be bound: an unknown class as annotation, ``*args``, ``async def``, a placeholder
+    nobody takes.
     """
     place = f"{getattr(function, '__qualname__', function)} ({where})" if where else getattr(function, "__qualname__", str(function))
     try:
         hints = typing.get_type_hints(function, include_extras=True)
     except (NameError, TypeError) as error:
         raise StartError(f"{place}: the annotations cannot be resolved: {error}", hint="import the type at module level") from None
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        hint = "write def instead of async def: while a handler waits in plain blocking calls, the others go on"
+        raise StartError(f"{place}: nobody awaits what an async def gives", hint=hint)
+    binder = _Binder(place, http, handshake, placeholders)
     positional: list[Getter] = []
     keywords: list[tuple[str, Getter]] = []
     parameters = []
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise StartError(f"{place}: *{parameter.name} cannot be bound", hint="name every argument, or take `payload`")
-        annotation = hints.get(parameter.name, Any)
-        if annotation in _HTTP_ONLY and not (http or handshake):
-            only = "HTTP handlers and @opened of a WebSocket"
-            raise StartError(f"{place}: {parameter.name} wants {annotation.__name__}, which only {only} have")
-        getter, described = _getter(place, parameter, annotation, http, placeholders)
+        described, getter = binder.bind(parameter, hints.get(parameter.name, Any))
         parameters.append(described)
         if parameter.kind is parameter.KEYWORD_ONLY:
             keywords.append((parameter.name, getter))
         else:
             positional.append(getter)
-    unused = set(placeholders) - {p.name for p in parameters}
+    unused = set(placeholders) - {each.key for each in parameters if each.source == "path"}
     if unused and http:
         raise StartError(f"{place}: no parameter takes the placeholder {{{sorted(unused)[0]}}}")
-    return _call(function, positional, keywords), parameters
+    call = _call(function, positional, keywords)
+    answer = answer_for(hints.get("return", Any), place)
+    return (call if answer is None else lambda message: answer(call(message))), parameters
 
 
 def _call(function: Callable[..., Any], positional: list[Getter], keywords: list[tuple[str, Getter]]) -> Getter:
-    if keywords:
-        return lambda message: function(*[get(message) for get in positional], **{name: get(message) for name, get in keywords})
-    if not positional:
+    if not positional and not keywords:
         return lambda message: function()
-    if len(positional) == 1:
+    if len(positional) == 1 and not keywords:
         only = positional[0]
         return lambda message: function(only(message))
-    return lambda message: function(*[get(message) for get in positional])
+    every = [*positional, *(get for _, get in keywords)]
+
+    def call(message: Any) -> Any:
+        try:
+            arguments = [get(message) for get in positional]
+            named = {name: get(message) for name, get in keywords}
+        except BindError:
+            raise refusal(_all_problems(every, message)) from None
+        return function(*arguments, **named)
+
+    def call_by_position(message: Any) -> Any:
+        try:
+            arguments = [get(message) for get in positional]
+        except BindError:
+            raise refusal(_all_problems(every, message)) from None
+        return function(*arguments)
+
+    return call if keywords else call_by_position
 
 
-def _getter(
-    place: str, parameter: inspect.Parameter, annotation: Any, http: bool, placeholders: tuple[str, ...]
-) -> tuple[Getter, Parameter]:
-    name = parameter.name
-    required = parameter.default is _EMPTY
+def _all_problems(every: list[Getter], message: Any) -> list[Problem]:
+    """What is wrong with each of the arguments."""
+    problems: list[Problem] = []
+    for get in every:
+        try:
+            get(message)
+        except BindError as error:
+            problems += error.problems
+    return problems
+
+
+class _Binder:
+    """Decides for one handler where its parameters come from."""
+
+    def __init__(self, place: str, http: bool, handshake: bool, placeholders: tuple[str, ...]) -> None:
+        self._place = place
+        self._http = http
+        self._has_request = http or handshake
+        self._placeholders = placeholders
+
+    def bind(self, parameter: inspect.Parameter, annotation: Any) -> tuple[Parameter, Getter]:
+        framework = _framework_getter(annotation)
+        if framework is not None:
+            kind, getter = framework
+            if kind in _HTTP_ONLY and not self._has_request:
+                only = "HTTP handlers and @opened of a WebSocket"
+                raise self._error(f"{parameter.name} wants {kind.__name__}, which only {only} have")
+            return Parameter(parameter.name, "framework", parameter.name, annotation, True), getter
+        if _is_source(parameter.default):
+            hint = f"write {parameter.name}: Annotated[..., {parameter.default!r}], and behind it = and the default where there is one"
+            raise self._error(f"{parameter.name} says where its value comes from in the place of its default", hint)
+        source, description = self._said(parameter.name, annotation)
+        where, key, make = self._place_of(parameter.name, annotation, source)
+        required = parameter.default is EMPTY
+        described = Parameter(parameter.name, where, key, annotation, required, parameter.default, description)
+        if where != "file":
+            self._ensure_data(parameter.name, annotation)
+        try:
+            return described, make(described)
+        except TypeError as error:
+            raise self._error(f"{parameter.name}: {error}") from None
+
+    def _error(self, text: str, hint: str = "") -> StartError:
+        return StartError(f"{self._place}: {text}", hint=hint)
+
+    def _said(self, name: str, annotation: Any) -> tuple[Any, str]:
+        """The source within an ``Annotated``, and the description there."""
+        sources, texts = [], []
+        for each in annotation.__metadata__ if get_origin(annotation) is Annotated else ():
+            if _is_source(each):
+                sources.append(each() if isinstance(each, type) else each)
+            elif isinstance(each, str):
+                texts.append(each)
+            elif isinstance(each, msgspec.Meta) and each.description:
+                texts.append(each.description)
+        if len(sources) > 1:
+            raise self._error(f"{name} has two sources", hint="a parameter comes from one place")
+        return (sources[0] if sources else None), " ".join(texts)
+
+    def _place_of(self, name: str, annotation: Any, source: Any) -> tuple[str, str, Callable[[Parameter], Getter]]:
+        """Its source, its key there, and what makes the getter."""
+        if source is not None and type(source) in _HTTP_SOURCES:
+            if not self._http and type(source) is not Field and not (self._has_request and type(source) not in _BODIES):
+                raise self._error(f"{name} comes from a {source.place}, which its messages do not have")
+            key = source.key or (name.replace("_", "-") if type(source) is Header else name)
+            if not self._http and type(source) is Field:
+                return "field", key, getters.from_message_field
+            return source.place, key, _HTTP_SOURCES[type(source)]
+        if isinstance(source, Body) or (source is None and name == "payload" and name not in self._placeholders):
+            return "payload", name, getters.from_body if self._http else getters.from_message
+        if self._http and _is_upload(annotation):
+            return "file", name, getters.from_file
+        if name in self._placeholders:
+            return "path", name, getters.from_path
+        if self._http:
+            return "query-or-body", name, getters.from_query_or_body
+        return "field", name, getters.from_message_field
+
+    def _ensure_data(self, name: str, annotation: Any) -> None:
+        if annotation in (object, getters.AS_SENT):
+            return
+        try:
+            ensure_convertible(annotation)
+        except TypeError as error:
+            hint = "ask for beans in the controller's constructor; files are UploadedFile or list[UploadedFile]"
+            raise self._error(f"{name} has an annotation that no value can be converted to: {error}", hint) from None
+
+
+def _framework_getter(annotation: Any) -> tuple[Any, Getter] | None:
+    """The framework type that an annotation asks for, which may be "X or None", and its getter."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        named = [part for part in get_args(annotation) if part is not type(None)]
+        if len(named) == 1 and _hashable(named[0]) and named[0] in _FRAMEWORK:
+            return named[0], _FRAMEWORK_OR_NONE.get(named[0], _FRAMEWORK[named[0]])
+        return None
     if _hashable(annotation) and annotation in _FRAMEWORK:
-        return _FRAMEWORK[annotation], Parameter(name, "framework", annotation, True)
-    _check_data_type(place, name, annotation)
-    if name in placeholders:
-        return _from_params(name, annotation), Parameter(name, "path", annotation, True)
-    if name == "payload":
-        if http:
-            return _from_body(name, annotation, parameter.default), Parameter(name, "payload", annotation, required)
-        return _from_payload(name, annotation), Parameter(name, "payload", annotation, True)
-    if http:
-        return _from_request(name, annotation, parameter.default), Parameter(name, "query-or-body", annotation, required)
-    return _from_field(name, annotation, parameter.default), Parameter(name, "field", annotation, required)
+        return annotation, _FRAMEWORK[annotation]
+    return None
+
+
+def _is_source(found: Any) -> bool:
+    """``Query("key")``, or ``Query`` alone."""
+    return isinstance(found, Source | Body) or (isinstance(found, type) and issubclass(found, Source | Body))
 
 
 def _hashable(annotation: Any) -> bool:
@@ -132,116 +257,9 @@ def _hashable(annotation: Any) -> bool:
     return True
 
 
-def _check_data_type(place: str, name: str, annotation: Any) -> None:
-    if annotation in (object, _AS_SENT):
-        return
-    try:
-        info = msgspec.inspect.type_info(annotation)
-    except TypeError as error:
-        raise StartError(f"{place}: {name} has an annotation that no value can be converted to: {error}") from None
-    if isinstance(info, msgspec.inspect.CustomType):
-        raise StartError(
-            f"{place}: {name} wants {annotation!r}, which is neither data nor a framework type",
-            hint="ask for beans in the controller's constructor",
-        )
-
-
-def _converter(name: str, annotation: Any, *, text: bool) -> Getter:
-    """Value to the declared type; BadMessage names the argument."""
-    if annotation in (Any, object, _AS_SENT):
-        return lambda value: value
-    convert = msgspec.convert
-    strict = not text
-    quick = annotation if annotation in (str, int, float, bool, bytes, dict, list) else None
-
-    def converted(value: Any) -> Any:
-        if type(value) is quick:
-            return value
-        try:
-            return convert(value, annotation, strict=strict)
-        except msgspec.ValidationError as error:
-            raise BadMessage(f"argument {name}: {error}", details={"field": name}) from None
-
-    return converted
-
-
-def _from_params(name: str, annotation: Any) -> Getter:
-    if annotation is str or annotation is Any:
-        return lambda message: message.params[name]
-    convert = _converter(name, annotation, text=True)
-    return lambda message: convert(message.params[name])
-
-
-def _missing(name: str, default: Any) -> Any:
-    if default is _EMPTY:
-        raise BadMessage(f"argument {name} is missing", details={"field": name})
-    return default
-
-
-def _from_payload(name: str, annotation: Any) -> Getter:
-    """The whole payload of a message."""
-    convert = _converter(name, annotation, text=False)
-
-    def get(message: Message) -> Any:
-        value = message.data
-        return value if type(value) is annotation else convert(value)
-
-    return get
-
-
-def _from_body(name: str, annotation: Any, default: Any) -> Getter:
-    """The whole body; the default when the request has none."""
-    lenient = _converter(name, annotation, text=True)
-    strict = _converter(name, annotation, text=False)
-
-    def get(request: Request) -> Any:
-        if default is not _EMPTY and request.stream is None and not request.raw and request.data is None:
-            return default
-        body = payload_of(request)
-        return lenient(body) if request.form else strict(body)
-
-    return get
-
-
-def _from_field(name: str, annotation: Any, default: Any) -> Getter:
-    convert = _converter(name, annotation, text=False)
-
-    def get(message: Message) -> Any:
-        data = message.data
-        if isinstance(data, Mapping) and name in data:
-            return convert(data[name])
-        return _missing(name, default)
-
-    return get
-
-
-def _takes_many(annotation: Any) -> bool:
-    """Whether a value that may be sent several times is wanted as a collection."""
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return any(_takes_many(each) for each in typing.get_args(annotation))
-    return annotation in _COLLECTIONS or typing.get_origin(annotation) in _COLLECTIONS
-
-
-def _as_sent(value: Any, many: bool) -> Any:
-    """A form field as its parameter wants it: all its values, or the last."""
-    values = value if isinstance(value, list) else [value]
-    return values if many else values[-1]
-
-
-def _from_request(name: str, annotation: Any, default: Any) -> Getter:
-    lenient = _converter(name, annotation, text=True)
-    strict = _converter(name, annotation, text=False)
-    many = _takes_many(annotation)
-
-    def get(request: Request) -> Any:
-        if request.query_string:
-            values = request.query.get(name)
-            if values is not None:
-                return lenient(values if many else values[-1])
-        if request.stream is not None or request.raw or request.data is not None:
-            body = payload_of(request)
-            if isinstance(body, Mapping) and name in body:
-                return lenient(_as_sent(body[name], many)) if request.form else strict(body[name])
-        return _missing(name, default)
-
-    return get
+def _is_upload(annotation: Any) -> bool:
+    """``UploadedFile``, a list of them, or either "or None"."""
+    shape = shape_of(annotation)
+    if shape.form in ("union", "list"):
+        return any(_is_upload(part) for part in shape.parts if part is not type(None))
+    return shape.bare is UploadedFile

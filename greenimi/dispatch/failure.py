@@ -2,7 +2,7 @@
 
 | error | HTTP | message protocols | WebSocket close |
 |---|---|---|---|
-| Refusal (BadMessage, NotFound, Refused, ...) | its status, problem+json with its text | error reply with its status | — |
+| Refusal (BadMessage, Invalid, NotFound, ...) | its status, problem+json with its text | error reply with its status | — |
 | TimeoutError | 504 | error reply 504 | — |
 | anything else | 500, text only in debug | error reply 500 | — |
 | ProtocolError | 400, 413, 414, 417, 431, 501, 505 | closes | 1002, 1003, 1007, 1009 |

@@ -10,20 +10,21 @@ from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
 R = TypeVar("R")
-_ABSENT = object()
+ABSENT = object()
+"""What :func:`dig` gives for what is not there."""
 
 
 def dig(data: Any, dotted: str) -> Any:
-    """The value at a dotted key of nested mappings and lists; a private marker when there is none."""
+    """The value at a dotted key of nested mappings and lists; ABSENT when there is none."""
     for part in dotted.split("."):
         if isinstance(data, Mapping):
-            data = data.get(part, _ABSENT)
+            data = data.get(part, ABSENT)
         elif isinstance(data, list) and part.isdigit() and int(part) < len(data):
             data = data[int(part)]
         else:
-            return _ABSENT
-        if data is _ABSENT:
-            return _ABSENT
+            return ABSENT
+        if data is ABSENT:
+            return ABSENT
     return data
 
 

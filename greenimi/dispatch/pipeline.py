@@ -8,26 +8,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import Any
 
 from greenimi.container.onion import Proceed, compose
 from greenimi.container.registry import Container
-from greenimi.dispatch.failure import ErrorHandler, ask_handlers, describe, report
+from greenimi.dispatch.failure import ErrorHandler, Problem, ask_handlers, describe, report
 from greenimi.dispatch.fields import FieldRouter
 from greenimi.dispatch.layers import resolve_layers
-from greenimi.dispatch.paths import PathRouter
 from greenimi.dispatch.route import Route
-from greenimi.errors import BadMessage, ConflictError, MethodNotAllowed, NotFound, Refusal
+from greenimi.dispatch.routing import WEBSOCKET, Routing, limited
+from greenimi.errors import BadMessage, NotFound
 from greenimi.interfaces import IPayload
 from greenimi.message import Message, Reply, Request, Response
 from greenimi.web.response import render
 
 log = logging.getLogger("greenimi.dispatch")
 
-WEBSOCKET = "WEBSOCKET"
-"""The method under which the tree of paths keeps the handshake of WebSocket controllers."""
-
 Handlers = Sequence[tuple[tuple[type[BaseException], ...], ErrorHandler]]
+Page = Callable[[BaseException, Request, Problem], Response]
 
 
 class RouteBuilder:
@@ -45,14 +44,17 @@ class RouteBuilder:
         return bound
 
     def call(self, route: Route) -> Proceed:
-        return compose(self.layers(route.layers), route.bind(self.method(route)))
+        call = compose(self.layers(route.layers), route.bind(self.method(route)))
+        limit = route.options.get("max_body")
+        return call if limit is None else limited(call, limit)
 
 
 class HttpPipeline:
     """``handle(request)`` never raises an Exception: whatever happens becomes a Response.
 
     ``layers`` are inside: what they get from ``proceed`` is what the handler returned, or its exception.  ``outer`` layers are around them
-    and around routing: ``proceed`` always gives them a Response, of an error as well, and they return one.
+    and around routing: ``proceed`` always gives them a Response, of an error as well, and they return one; it is theirs to change.
+    ``page`` makes the answer to an error, of what may be told about it; without it that is problem+json.
     """
 
     def __init__(
@@ -64,32 +66,26 @@ class HttpPipeline:
         outer: Sequence[Callable[[Any, Proceed], Any]] = (),
         error_handlers: Handlers = (),
         missing: Callable[[Any], Any] | None = None,
+        page: Page | None = None,
         debug: bool = False,
     ) -> None:
-        self._router: PathRouter[Proceed] = PathRouter()
         self._debug = debug
+        self._page = page
         self._error_handlers = error_handlers
-        self._missing = missing
-        self._find = self._router.find
-        self._mounts: list[tuple[str, Proceed]] = []  # longest prefix first
-        self._beginnings: set[str | None] = set()  # the first segments of templates; None: a placeholder
-        self._builder = builder
+        self._routing = Routing(missing)
         for route in routes:
-            self._add(route, route.method, builder.call(route))
-        self._chain = compose(builder.layers(layers), self._route)
+            self._routing.add(route, route.method, builder.call(route))
+        self._layers = builder.layers(layers)
+        self._chain = compose(self._layers, self._routing.core())
         self.handle: Callable[[Request], Response] = self._handle
         if outer:
-            self._around = compose(outer, self._handle)
+            self._around = compose(outer, self._handle_anew)
             self.handle = self._handle_around
-
-    def _add(self, route: Route, method: str, call: Proceed) -> None:
-        assert route.template is not None
-        self._router.add(route.template, method, call)
-        self._beginnings.add(route.template.segments[0].literal)
 
     def add_upgrade(self, route: Route, shake: Proceed) -> None:
         """Serve WebSocket handshakes for the path of ``route`` by ``shake(request) -> Upgrade``, inside the global layers."""
-        self._add(route, WEBSOCKET, shake)
+        self._routing.add(route, WEBSOCKET, shake)
+        self._chain = compose(self._layers, self._routing.core())
 
     def mount(self, prefix: str, call: Proceed) -> None:
         """Have ``call(request)`` answer what is at or below ``prefix`` and no route takes, inside the global layers.
@@ -97,16 +93,21 @@ class HttpPipeline:
         ``prefix`` begins with a slash and does not end with one; ``""`` takes everything.  The longest one that fits wins.  Raises
         ConflictError when there is one already.
         """
-        if any(prefix == known for known, _ in self._mounts):
-            raise ConflictError(f"two applications are mounted at {prefix or '/'}")
-        self._mounts.append((prefix, call))
-        self._mounts.sort(key=lambda mounted: -len(mounted[0]))
+        self._routing.mount(prefix, call)
+        self._chain = compose(self._layers, self._routing.core())
 
     def _handle(self, request: Request) -> Response:
         try:
-            return render(self._chain(request))
+            return render(self._chain(request), request)
         except Exception as error:
             return self._failed(error, request)
+
+    def _handle_anew(self, request: Request) -> Response:
+        """A Response of their own for the layers around: a handler may give the same one to all requests."""
+        response = self._handle(request)
+        if type(response) is not Response:
+            return copy(response)
+        return Response(response.body, response.status, response.content_type, response.headers, response.trailers)
 
     def _handle_around(self, request: Request) -> Response:
         try:
@@ -114,63 +115,16 @@ class HttpPipeline:
         except Exception as error:
             return self._failed(error, request)
 
-    def _route(self, request: Request) -> Any:
-        if self._mounts and self._is_strange(request.path) and (mounted := self._mounted(request.path)) is not None:
-            return mounted(request)
-        found = self._find(WEBSOCKET if request.upgrade else request.method, request.path)
-        if found is None:
-            found = self._other_method(request)
-            if found is None:
-                mounted = self._mounted(request.path)
-                return self._not_found(request) if mounted is None else mounted(request)
-        call, request.params = found
-        return call(request)
-
-    def _is_strange(self, path: str) -> bool:
-        """No template begins like this, so the tree need not be asked, once for every method."""
-        return path[1:].partition("/")[0] not in self._beginnings and None not in self._beginnings
-
-    def _mounted(self, path: str) -> Proceed | None:
-        for prefix, call in self._mounts:
-            if path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("/", ""):
-                return call
-        return None
-
-    def _other_method(self, request: Request) -> tuple[Proceed, Mapping[str, Any]] | None:
-        """HEAD is answered by GET, OPTIONS by the list of methods, a request for another protocol as if it were none.
-
-        None when there is nothing at the path; MethodNotAllowed when there is, under other methods.
-        """
-        method, path = request.method, request.path
-        found = self._find(method, path) if request.upgrade else None  # RFC 9110 section 7.8 lets us ignore an upgrade
-        if found is None and method == "HEAD":
-            found = self._find("GET", path)
-        if found is not None:
-            return found
-        known = self._router.methods(path) if path != "*" else self._router.all_methods
-        if not known:
-            return None
-        allowed = sorted((known - {WEBSOCKET}) | ({"HEAD"} if "GET" in known else set()) | {"OPTIONS"})
-        if method == "OPTIONS":
-            return (lambda request: Response(b"", 204, "", [("Allow", ", ".join(allowed))])), {}
-        if WEBSOCKET in known and method == "GET":
-            raise Refusal("this is a WebSocket", status=426, headers=[("Upgrade", "websocket"), ("Connection", "Upgrade")])
-        raise MethodNotAllowed(f"{method} is not allowed at {path[:200]}", allowed)
-
-    def _not_found(self, request: Request) -> Any:
-        if self._missing is not None:
-            return self._missing(request)
-        raise NotFound(f"nothing at {request.path[:200]}")
-
     def _failed(self, error: Exception, request: Request) -> Response:
         try:
             answer = ask_handlers(self._error_handlers, error, request)
             if answer is not None:
-                return render(answer)
+                return render(answer, request)
         except Exception as second:
             error = second
         report(error, request)
-        return describe(error, debug=self._debug).response()
+        problem = describe(error, debug=self._debug)
+        return problem.response() if self._page is None else self._page(error, request, problem)
 
 
 class MessagePipeline:

@@ -55,11 +55,13 @@ def mask(value: Any, depth: int = 0) -> Any:
 
 
 def _ids() -> tuple[str, str]:
-    """The connection's id and the id the client gave its message; ``""`` for none."""
+    """The connection's id and that of the message, which the client gave it, or a server its request; ``""`` for none."""
     scope = context.current.get(None)
     if scope is None:
         return "", ""
     connection = getattr(scope.connection, "id", "")
-    data = getattr(scope.message, "data", None)
-    message = data.get("id", "") if isinstance(data, dict) else ""
+    message = getattr(scope.message, "id", "")  # a request's, where its server gives it one
+    if not message:
+        data = getattr(scope.message, "data", None)
+        message = data.get("id", "") if isinstance(data, dict) else ""
     return str(connection), str(message)[:64] if isinstance(message, str | int) else ""

@@ -94,6 +94,9 @@ class StreamHost:
     def new_endpoint(self) -> Endpoint:
         raise NotImplementedError
 
+    def new_connection(self, sock: Any, address: Any, endpoint: Endpoint, tls: TlsFacts | None) -> StreamConnection:
+        return StreamConnection(self, sock, address, self.new_codec(), endpoint, tls)
+
     # -- doors -----------------------------------------------------------------------------------------------------
     def attach(self, listening: socket.socket, *, share: bool = False) -> None:
         """Accept connections on a bound, listening socket.  ``share``: other processes accept on it too, so take one at a time."""
@@ -163,7 +166,7 @@ class StreamHost:
     def admit(self, sock: Any, address: Any, data: bytes = b"", tls: TlsFacts | None = None) -> None:
         """Make a connection of a raw non-blocking socket, or what looks like one, which is through the entrance.
 
-        ``data`` was read behind its handshake; ``tls`` are the facts of that.  The place where ``tls.alpn`` would choose a codec.
+        ``data`` was read behind its handshake; ``tls`` are the facts of that.
         """
         endpoint = self.new_endpoint()
         if endpoint.has_opened and self.handlers.overloaded:
@@ -174,7 +177,7 @@ class StreamHost:
             self.refuse(f"one address has {self.settings.per_address} connections, its limit")
             sock.close()
             return
-        connection = StreamConnection(self, sock, address, self.new_codec(), endpoint, tls)
+        connection = self.new_connection(sock, address, endpoint, tls)
         self.connections.add(connection)
         if data:
             connection.feed(data)
@@ -195,7 +198,7 @@ class StreamHost:
         self._probes.pop(connection, None)
         self.gate.forget(connection.address)
 
-    def _working(self) -> list[StreamConnection]:
+    def _working(self) -> list[Any]:
         return [connection for connection in self.connections if connection.handler is not None] + list(self.left)
 
     def unfinished(self) -> bool:

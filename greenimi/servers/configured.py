@@ -13,6 +13,12 @@ from greenimi.interfaces import IConfig
 from greenimi.servers.entrance.tls import check_entrance
 from greenimi.servers.settings import ServerSettings
 from greenimi.servers.sockets import Address
+from greenimi.web.cors import Cors
+from greenimi.web.errorpage import ErrorPages
+from greenimi.web.forwarded import check_forwarded
+from greenimi.web.security import SecurityHeaders
+from greenimi.web.settings import Http2Settings
+from greenimi.web.urls import check_base
 
 KINDS = ("http", "tcp", "udp")
 
@@ -36,8 +42,14 @@ def _check(config: IConfig, path: str, settings: ServerSettings) -> None:
     check("kind", lambda: _known_kind(settings.kind))
     _check_entrance(config, path, settings)
     check("bind", lambda: _usable(Address.parse(settings.bind), settings.kind))
+    check("http2", lambda: _windows(settings.http2))
     check("mode", lambda: permissions(settings.mode))
+    check("routing.base", lambda: check_base(settings.routing.base))
     check("outbox", lambda: _larger(settings.outbox, settings.high_water))
+    check("forwarded", lambda: check_forwarded(settings.forwarded, settings.trusted))
+    check("cors", lambda: Cors(settings.cors))
+    check("security", lambda: SecurityHeaders(settings.security))
+    check("error_pages", lambda: ErrorPages(settings.error_pages, debug=False))
     if ":" not in settings.payload:  # a class of the application is imported when it is built
         check("payload", lambda: payload_from(settings.payload))
     if settings.kind == "tcp" and ":" not in settings.framing:
@@ -62,6 +74,14 @@ def _known_kind(kind: str) -> None:
 def _usable(address: Address, kind: str) -> None:
     if kind == "udp" and address.family == socket.AF_UNIX:
         raise ConfigError("a udp server cannot listen on a Unix socket: its clients have no address to answer to")
+
+
+def _windows(http2: Http2Settings) -> None:
+    """A client may fill windows of 65535 bytes before it hears of others (RFC 9113 section 6.9.2)."""
+    if not 65535 <= http2.window <= http2.connection_window < 2**31:
+        raise ConfigError("window and connection_window are 65535 bytes at least, the second no less than the first, and below 2**31")
+    if http2.streams < 1 or http2.unrest < 1:
+        raise ConfigError("streams and unrest are 1 at least")
 
 
 def permissions(mode: str) -> int:

@@ -70,5 +70,5 @@ def unsent(descriptor: int) -> int:
     """Bytes that the kernel holds for the peer of a socket, because it did not take them yet; 0 where the system does not tell."""
     try:
         return int(struct.unpack("i", ioctl(descriptor, termios.TIOCOUTQ, b"\0\0\0\0"))[0])
-    except OSError:
+    except (OSError, ValueError):  # ValueError: there is no descriptor, it stands on something else than a socket
         return 0

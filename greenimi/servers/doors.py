@@ -12,22 +12,29 @@ from typing import Any
 import gevent
 
 from greenimi.codec.payload import payload_from
+from greenimi.container.onion import compose
 from greenimi.container.registry import Container
 from greenimi.container.service import Tier
 from greenimi.dispatch.pipeline import Handlers, HttpPipeline, MessagePipeline, RouteBuilder
 from greenimi.dispatch.route import Route
 from greenimi.event import Events
 from greenimi.event.lifecycle import HubBlocked, ServerCreated, ServerCreating, ServersCreated, ServersCreating, ServerStarting
-from greenimi.servers.around import inner_layers, outer_layers
-from greenimi.servers.guests.wsgi import Mount, load_guest
+from greenimi.servers.around import guarded, inner_layers, outer_layers
+from greenimi.servers.guests.wsgi import Mount, clean_prefix, load_guest
 from greenimi.servers.http import HttpServer
+from greenimi.servers.identity import FirstMessage, authenticators_for, handshake_guards
 from greenimi.servers.messages import MessageEndpoint
 from greenimi.servers.runtime import Runtime
 from greenimi.servers.settings import ServerSettings, WorkerSettings
 from greenimi.servers.tcp import TcpServer
+from greenimi.servers.timelimit import TimeLimits
 from greenimi.servers.udp import UdpServer
 from greenimi.servers.watch.guard import Blocked, Guard
 from greenimi.servers.websocket import WebSocketDoor
+from greenimi.web.errorpage import ErrorPages
+from greenimi.web.identity import EachDatagram, RequestIdentity
+from greenimi.web.static import StaticFiles
+from greenimi.web.templates import Templates
 
 log = logging.getLogger("greenimi.servers")
 
@@ -46,6 +53,7 @@ class Plan:
     error_handlers: Handlers
     missing: Any
     mounts: Sequence[Mount] = ()
+    authenticators: Sequence[type] = ()
 
 
 class Doors:
@@ -157,7 +165,15 @@ class Doors:
         builder = RouteBuilder(plan.container, settings.groups)
         if settings.kind == "http":
             return self._build_http(plan, builder)
-        pipeline = self._messages(plan, builder, plan.routes, settings.payload, settings.layers)
+        authenticators = authenticators_for(settings, plan.container, plan.authenticators)
+        if authenticators is None:
+            pipeline = self._messages(plan, builder, plan.routes, settings.payload, settings.layers)
+        elif settings.kind == "udp":
+            pipeline = self._messages(plan, builder, plan.routes, settings.payload, [EachDatagram(authenticators), *settings.layers])
+        else:
+            first = FirstMessage(authenticators)
+            pipeline = self._messages(plan, builder, plan.routes, settings.payload, [first, *settings.layers])
+            first.failed = pipeline.failed
         kind = TcpServer if settings.kind == "tcp" else UdpServer
         return kind(plan.name, settings, plan.container, self.runtime, pipeline)
 
@@ -165,7 +181,7 @@ class Doors:
         settings = plan.settings
         return MessagePipeline(
             builder,
-            routes,
+            guarded(routes, settings, TimeLimits(self.runtime.handlers)),
             payload_from(payload),
             layers=layers,
             error_handlers=plan.error_handlers,
@@ -178,25 +194,35 @@ class Doors:
 
     def _build_http(self, plan: Plan, builder: RouteBuilder) -> HttpServer:
         settings = plan.settings
+        if settings.templates.folders:
+            plan.container.get(Templates).open(self._events.emit)
+        limits = TimeLimits(self.runtime.handlers)
+        authenticators = authenticators_for(settings, plan.container, plan.authenticators)
+        identity = None if authenticators is None else RequestIdentity(authenticators, self.runtime.expiries.until)
         pipeline = HttpPipeline(
             builder,
-            [route for route in plan.routes if route.kind == "http"],
-            layers=[*inner_layers(settings, plan.container), *settings.layers],
+            guarded([route for route in plan.routes if route.kind == "http"], settings, limits),
+            layers=[*inner_layers(settings, plan.container, identity), *settings.layers],
             outer=outer_layers(settings, plan.container),
             error_handlers=plan.error_handlers,
             missing=plan.missing,
+            page=ErrorPages(settings.error_pages, debug=self._debug) if self._debug or settings.error_pages.folder else None,
             debug=self._debug,
         )
         by_path: dict[str, list[Route]] = {}
         for route in plan.routes:
             if route.kind == "websocket" and route.template is not None:
-                by_path.setdefault(route.template.shape, []).append(route)
+                by_path.setdefault(route.place, []).append(route)
         for routes in by_path.values():
             options = routes[0].options
             messages = self._messages(plan, builder, routes, options["payload"] or settings.payload, settings.message_layers)
             endpoint = MessageEndpoint(plan.container, messages)
-            pipeline.add_upgrade(routes[0], WebSocketDoor(endpoint, settings, options["subprotocols"]))
+            door = WebSocketDoor(endpoint, settings, options["subprotocols"])
+            pipeline.add_upgrade(routes[0], compose(handshake_guards(routes, settings), door))
         for found in plan.mounts:
             guest = load_guest(found.application, found.prefix, settings)
-            pipeline.mount(guest.prefix, guest)
+            pipeline.mount(guest.prefix, compose(limits.layers(settings.max_time), guest))
+        for path, folder in settings.static.items():
+            prefix = clean_prefix(path)
+            pipeline.mount(prefix, StaticFiles(prefix, folder))
         return HttpServer(plan.name, settings, plan.container, self.runtime, pipeline)

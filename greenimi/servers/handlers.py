@@ -201,6 +201,12 @@ class HandlerPool:
             self._apart.discard(me)
             self._greenlets.add(me)
 
+    def rejoin(self, busy: greenlet) -> None:
+        """The job in such a block counts again: it was told to end."""
+        if busy in self._apart:
+            self._apart.discard(busy)
+            self._greenlets.add(busy)
+
     def stands_apart(self, busy: greenlet) -> bool:
         """Whether its job is in such a block."""
         return busy in self._apart

@@ -50,12 +50,13 @@ class MessageEndpoint:
                 if type(raw) is bytes:
                     connection.codec.send(raw)
                 else:
-                    self._reply(connection, raw)
+                    self.reply(connection, raw)
             except (TypeError, ValueError) as error:  # the framing cannot carry it
-                self._reply(connection, self.pipeline.failed(error, message))
+                self.reply(connection, self.pipeline.failed(error, message))
 
     @staticmethod
-    def _reply(connection: StreamConnection, raw: bytes | Reply | None) -> None:
+    def reply(connection: Any, raw: bytes | Reply | None) -> None:
+        """Queue what a pipeline made for a connection of streams."""
         if type(raw) is Reply:
             connection.codec.send_raw(raw.raw)
         elif raw is not None:

@@ -21,5 +21,7 @@ def check_origin(request: Request, allowed: Collection[str]) -> None:
         site = urlsplit(origin).netloc.lower()
     except ValueError:
         site = ""
-    if site != request.headers.get("host", "").lower():
+    told = request.told
+    own = told.host if told is not None and told.host else request.headers.get("host", "")
+    if site != own.lower():
         raise Refused(f"the origin {origin[:100]} may not open WebSockets here")

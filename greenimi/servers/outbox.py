@@ -22,6 +22,7 @@ from greenimi.servers.deadlines import Pace, unsent
 if TYPE_CHECKING:
     from greenimi.codec.base import Codec
     from greenimi.servers.base import StreamHost
+    from greenimi.servers.live import LiveStream
 
 log = logging.getLogger("greenimi.servers")
 
@@ -31,6 +32,12 @@ LINGER = 2
 """Seconds for a peer to end its side after our last words."""
 
 OPEN, LINGERING, CLOSED = range(3)
+
+
+def watcher(sock: Any, events: int) -> Any:
+    """Tells when a raw socket, or what looks like one, is readable (1) or writable (2)."""
+    make = getattr(sock, "watcher", None)
+    return get_hub().loop.io(sock.fileno(), events) if make is None else make(events)
 
 
 class Outbox(ABC):
@@ -50,6 +57,7 @@ class Outbox(ABC):
         "began",
         "codec",
         "handler",
+        "lives",
         "server",
         "waits_for_flush",
     )
@@ -59,6 +67,7 @@ class Outbox(ABC):
         self.codec = codec
         self.handler: greenlet | None = None  # at work for it
         self.began: float = 0  # when that last got or gave something, in nanoseconds; infinity while it waits for the client
+        self.lives: tuple[LiveStream, ...] = ()  # bodies that are made while the client listens
         self._sock = sock
         self._state = OPEN
         self._busy = False  # a handler greenlet has it
@@ -70,6 +79,10 @@ class Outbox(ABC):
         self._parked = False  # a handler waits for the peer
         self._drained: Event | None = None
         self._writer: Any = None
+
+    @property
+    @abstractmethod
+    def is_open(self) -> bool: ...
 
     @abstractmethod
     def shut(self) -> None: ...
@@ -147,7 +160,7 @@ class Outbox(ABC):
                 self._outbox = bytearray(data[sent:])
                 self.begin_outgoing()
                 if self._writer is None:
-                    self._writer = get_hub().loop.io(self._sock.fileno(), 2)
+                    self._writer = watcher(self._sock, 2)
                 self._writer.start(self._writable)
                 self._check_outbox()
                 return
@@ -169,6 +182,20 @@ class Outbox(ABC):
     def end_outgoing(self) -> None:
         """Everything is in the kernel's hands."""
         self._outgoing = None
+
+    def send_beat(self, size: int) -> bool:
+        """Whether ``size`` bytes that only keep the client patient should be sent now: nothing is waiting before them.
+
+        A client that has not even acknowledged what was sent long ago has from now on the time that it has for reading.
+        """
+        if self._outbox is not None or self.codec.out:
+            return False
+        if not unsent(self._sock.fileno()):
+            self.end_outgoing()
+        elif self._outgoing is None:
+            self.begin_outgoing()
+        self.went_out(size)
+        return True
 
     def _reads_too_slowly(self, now: float) -> bool:
         outgoing = self._outgoing

@@ -6,14 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from greenimi.dispatch.route import Route, ServerFacts, add_controller
-from greenimi.errors import ConflictError, StartError
+from greenimi.dispatch.route import Route, ServerFacts, add_controller, add_mark_layer, check_reachable, must_be_in_controller
+from greenimi.errors import ConfigError, ConflictError, StartError
 from greenimi.event import Events
 from greenimi.marks import Mark
 from greenimi.servers.configured import configured_servers
 from greenimi.servers.doors import Doors, Plan
 from greenimi.servers.guests.wsgi import mount
+from greenimi.servers.identity import add_identity
 from greenimi.servers.settings import ServerSettings, WorkerSettings
+from greenimi.web.forms import Uploads
+from greenimi.web.templates import Templates
+from greenimi.web.urls import Urls
+from greenimi.web.views import view_layer
 
 if TYPE_CHECKING:
     from greenimi.container.setup import Setup
@@ -34,27 +39,60 @@ def add_servers(setup: Setup) -> None:
     settings = configured_servers(setup.config)
     for name, found in settings.items():
         setup.note("settings", (f"servers.{name}", ServerSettings))
-        setup.note("server", ServerFacts(name, found.kind, found.action_field))
+        setup.note("server", _facts(name, found))
     setup.add_directive("mount", mount)
     for name, found in settings.items():
         for prefix, application in found.mount.items():
             setup.mount(name, prefix, application)
+    _add_urls(setup, settings)
+    _add_views(setup, settings)
     setup.on_mark("controller", add_controller)
-    for kind in ("route", "on", "opened", "closed", "layers"):
-        setup.on_mark(kind, _must_be_in_controller)
+    for kind in ("route", "on", "opened", "closed", "layers", "csrf_exempt"):
+        setup.on_mark(kind, must_be_in_controller)
     setup.on_mark("error_handler", _note_handler)
     setup.on_mark("missing_handler", _note_handler)
+    add_identity(setup)
     workers = setup.settings("workers", WorkerSettings)
+    _check_sessions(settings, workers)
     setup.on_commit(lambda: _add_doors(setup, settings, workers), order=100)
 
 
-def _must_be_in_controller(setup: Setup, owner: type | None, name: str, target: Any, mark: Mark) -> None:
-    """These marks are read by the controller that holds them; elsewhere they would silently do nothing."""
-    holder = owner if owner is not None else target
-    if not isinstance(holder, type) or not any(issubclass(found.target, holder) for found in setup.marked("controller")):
-        hint = "mark its class with @http, @websocket, @tcp or @udp"
-        label = name if owner is None else f"{owner.__qualname__}.{name}"
-        raise StartError(f"{mark.where}: @{mark.kind} on {label}, which is not a method of a controller", hint=hint)
+def _facts(name: str, settings: ServerSettings) -> ServerFacts:
+    routing = settings.routing
+    max_body = max(settings.max_body, settings.uploads.max_body)
+    return ServerFacts(name, settings.kind, settings.action_field, routing.ignore_case, routing.auto_end_slash, max_body)
+
+
+def _add_urls(setup: Setup, settings: dict[str, ServerSettings]) -> None:
+    """A bean for each HTTP server; the application's own is that of the first."""
+    all_urls: dict[str, Urls] = {}
+    for name, found in settings.items():
+        if found.kind == "http":
+            urls = Urls(name, found.routing.base, all_urls)
+            setup.server_container(name).add(Urls, urls)
+            if len(all_urls) == 1:
+                setup.container.add(Urls, urls)
+
+
+def _add_views(setup: Setup, settings: dict[str, ServerSettings]) -> None:
+    """``@view``, and the templates of each server; the application's own are those of the first that has some."""
+    debug = bool(setup.config.get("app.debug", False))
+    templates: dict[str, Templates] = {}
+    for name, found in settings.items():
+        if found.kind == "http" and found.templates.folders:
+            templates[name] = Templates(name, found.templates, debug=debug)
+            setup.server_container(name).add(Templates, templates[name])
+            if len(templates) == 1:
+                setup.container.add(Templates, templates[name])
+    add_mark_layer(setup, "view", lambda mark, route: view_layer(mark, templates.get(route.server)))
+
+
+def _check_sessions(settings: dict[str, ServerSettings], workers: WorkerSettings) -> None:
+    """A worker does not know what stands in the memory of another."""
+    for name, found in settings.items():
+        if found.session.driver == "memory" and workers.count > 1:
+            hint = 'driver = "file" and a folder, or one worker'
+            raise ConfigError(f"servers.{name}.session.driver: {workers.count} workers cannot share sessions in memory", hint=hint)
 
 
 def _note_handler(setup: Setup, owner: type | None, name: str, target: Any, mark: Mark) -> None:
@@ -73,7 +111,7 @@ def _check_websocket_paths(routes: Sequence[Route]) -> None:
     for route in routes:
         if route.kind != "websocket" or route.template is None:
             continue
-        other = first.setdefault(route.template.shape, route)
+        other = first.setdefault(route.place, route)
         what = "placeholders" if other.placeholders != route.placeholders else ""
         for option in ("payload", "subprotocols"):
             if other.options[option] != route.options[option]:
@@ -86,9 +124,11 @@ def _check_websocket_paths(routes: Sequence[Route]) -> None:
 
 def _add_doors(setup: Setup, settings: dict[str, ServerSettings], workers: WorkerSettings) -> None:
     routes = setup.introspect("route")
+    check_reachable(routes)
     handlers = setup.introspect("message handler")
     plans = []
     for name, found in settings.items():
+        setup.server_container(name).add(Uploads, Uploads(found.uploads))
         mine = [h for h in handlers if not h.servers or name in h.servers]
         errors = [(h.errors, h.function) for h in mine if h.kind == "error_handler"]
         missing = [h.function for h in mine if h.kind == "missing_handler"]
@@ -97,7 +137,8 @@ def _add_doors(setup: Setup, settings: dict[str, ServerSettings], workers: Worke
         own = [route for route in routes if route.server == name]
         _check_websocket_paths(own)
         mounts = [mounted for mounted in setup.introspect("mount") if mounted.server == name]
-        plans.append(Plan(name, found, setup.server_container(name), own, errors, missing[0] if missing else None, mounts))
+        authenticators = [marked.target for marked in setup.introspect("authenticator") if marked.server == name]
+        plans.append(Plan(name, found, setup.server_container(name), own, errors, missing[0] if missing else None, mounts, authenticators))
     doors = Doors(plans, workers, setup.container.get(Events), debug=bool(setup.config.get("app.debug", False)))
     setup.container.add(Doors, doors)
     setup.add_service(doors, "doors")

@@ -12,6 +12,7 @@ import gevent
 from gevent import get_hub
 
 from greenimi.codec.heads import ResponseHeads
+from greenimi.servers.expiry import Expiries
 from greenimi.servers.handlers import HandlerPool
 from greenimi.servers.overtime import Overtime
 
@@ -39,7 +40,8 @@ class Runtime:
         self.retire: Callable[[str], None] = _only_log
         self.overtime = Overtime(self.handlers, self._give_up)
         self.unfinished: list[Callable[[], bool]] = []
-        self.each_second: list[Callable[[float], None]] = [self.overtime.look]
+        self.expiries = Expiries(self.handlers)
+        self.each_second: list[Callable[[float], None]] = [self.overtime.look, self.expiries.look]
         self._unflushed: list[Outbox] = []
         self._timer: Any = None
         self._count = 0

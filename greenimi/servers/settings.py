@@ -5,6 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from greenimi.config import option
+from greenimi.web.settings import (
+    AccessLogSettings,
+    CompressionSettings,
+    CorsSettings,
+    CsrfSettings,
+    ErrorPageSettings,
+    Http2Settings,
+    IdentitySettings,
+    RequestIdSettings,
+    RoutingSettings,
+    SecuritySettings,
+    SessionSettings,
+    StaticSettings,
+    TemplateSettings,
+    UploadSettings,
+    ViewSettings,
+)
 
 
 @dataclass(frozen=True)
@@ -45,9 +62,17 @@ class ServerSettings:
     message_layers: list[str] = option([], "Layers around the messages of an HTTP server's WebSockets.")
     groups: dict[str, list[str]] = option({}, "Named lists of layers, used as @name.")
     tls: TlsSettings = option(TlsSettings(), "TLS of this server; without a certificate there is none.")
+    http2: Http2Settings = option(Http2Settings(), "HTTP/2.")
     proxy_protocol: bool = option(False, "Connections begin with a PROXY line (version 1 or 2) of a proxy among the trusted.")
     trusted: list[str] = option([], "Networks of the proxies that are believed: 10.0.0.0/8, ::1; unix for Unix sockets.")
     mount: dict[str, str] = option({}, "WSGI applications by the path they stand at: package.module:name.")
+    routing: RoutingSettings = option(RoutingSettings(), "Paths of routes, and URLs made of them.")
+    static: dict[str, StaticSettings] = option({}, "Folders of files, by the path they stand at.")
+    compression: CompressionSettings = option(CompressionSettings(), "Bodies of answers in a content coding that the client takes.")
+    etag: bool = option(False, "Give answers without an ETag one made of their body, and answer 304 where the client has it already.")
+    views: ViewSettings = option(ViewSettings(), "What the values of handlers become.")
+    templates: TemplateSettings = option(TemplateSettings(), "Templates, rendered by Jinja2.")
+    heartbeat: float = option(15.0, "Seconds of silence after which an event stream says that it is alive; 0 means never.")
     slots: int = option(0, "Sockets that a UDP address is spread over, a client always on the same; 0: one for one worker, else four each.")
     first_byte: float = option(30.0, "Seconds for the first byte of a new connection; 0 means idle.")
     handshake: float = option(10.0, "Seconds for a PROXY line and a TLS handshake.")
@@ -69,8 +94,21 @@ class ServerSettings:
     max_fields: int = option(100, "Header fields of an HTTP request.")
     require_host: bool = option(True, "Refuse HTTP/1.1 requests without a Host field, as the standard demands.")
     max_body: int = option(16 * 1024 * 1024, "Bytes of an HTTP request's body.")
+    uploads: UploadSettings = option(UploadSettings(), "Multipart forms.")
+    session: SessionSettings = option(SessionSettings(), "What it remembers of a client from one request to the next.")
+    csrf: CsrfSettings = option(CsrfSettings(), "Requests that pages of other sites make in the name of their visitors.")
     max_message: int = option(1024 * 1024, "Bytes of a WebSocket message, a TCP packet or a UDP datagram.")
     origins: list[str] = option([], "Origins that may open WebSockets besides the server's own host; * for any.")
+    max_time: float = option(0.0, "Seconds that a handler may take for its answer before it is stopped (503); 0 means as long as it likes.")
+    forwarded: list[str] = option(
+        [], "Fields that the trusted proxies set themselves: forwarded, or x-forwarded-for, -proto, -host, -port, -prefix."
+    )
+    identity: IdentitySettings = option(IdentitySettings(), "How it finds out who is calling.")
+    cors: CorsSettings = option(CorsSettings(), "Which other sites' pages may use it.")
+    security: SecuritySettings = option(SecuritySettings(), "Fields that tell browsers to be careful.")
+    request_id: RequestIdSettings = option(RequestIdSettings(), "An id for each request.")
+    access_log: AccessLogSettings = option(AccessLogSettings(), "A line for each request.")
+    error_pages: ErrorPageSettings = option(ErrorPageSettings(), "Pages that browsers are shown for errors.")
 
 
 @dataclass(frozen=True)

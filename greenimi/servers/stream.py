@@ -19,8 +19,8 @@ from zope.interface import implementer
 
 from greenimi.errors import ConnectionClosed
 from greenimi.interfaces import IConnection
-from greenimi.message import Identity, Message, Request, Response
-from greenimi.servers.outbox import CLOSED, LINGER, LINGERING, OPEN
+from greenimi.message import Message, Request, Response, Upgrade
+from greenimi.servers.outbox import CLOSED, LINGER, LINGERING, OPEN, watcher
 from greenimi.servers.timed import Timed
 
 if TYPE_CHECKING:
@@ -65,7 +65,6 @@ class StreamConnection(Timed):
         "_watcher",
         "address",
         "endpoint",
-        "identity",
         "number",
         "params",
         "tls",
@@ -76,13 +75,12 @@ class StreamConnection(Timed):
         self.address = address
         self.endpoint = endpoint
         self.tls = tls
-        self.identity: Identity | None = None
         self.params: Mapping[str, Any] = _NO_PARAMS  # of the path it shook hands on
         self.number = server.runtime.next_number()
         self._data: dict[str, Any] | None = None
         self._told = False  # the endpoint's `opened` ran
         self._unread = _LINGER_BYTES
-        self._watcher = get_hub().loop.io(sock.fileno(), 1)
+        self._watcher = watcher(sock, 1)
         self._watcher.start(self._readable)
         if endpoint.has_opened or endpoint.has_closed:
             self._announce(Message(b"", self))
@@ -199,6 +197,27 @@ class StreamConnection(Timed):
             self._read_on = True
             self._watcher.start(self._readable)
 
+    def upgrade(self, response: Upgrade) -> tuple[StreamConnection, bytes]:
+        """Answer the handshake at hand: the connection that is to speak the new protocol, and the bytes that came behind it."""
+        return self, self.codec.switch(response)  # type: ignore[attr-defined]  # an HTTP codec until now
+
+    def hand_over(self) -> tuple[Any, bytes]:
+        """Give up the socket to another connection, with what waits to be sent.  Called in the handler, or when none is at work."""
+        unsent = bytes(self._outbox or b"") + self.codec.outgoing()
+        self._state = CLOSED
+        self._read_on = False
+        self._watcher.stop()
+        self._watcher.close()
+        if self._writer is not None:
+            self._writer.stop()
+            self._writer.close()
+            self._writer = None
+        self._outbox = self._outgoing = self._incoming = None
+        self._forget_waiting()
+        self.codec.release()
+        self.server.forget(self)
+        return self._sock, unsent
+
     def _announce(self, message: Any) -> None:
         """Run the endpoint's ``opened`` before any message."""
         self._front.append(_Note(message))
@@ -237,6 +256,9 @@ class StreamConnection(Timed):
 
     def _last_read(self, *, left: bool) -> None:
         """The codec wants no more.  What it gave is still handled and answered, then the goodbye is said."""
+        if left and self.lives:  # nobody listens to what would never end
+            self.shut()
+            return
         self._pause()
         self._incoming = None
         if self._busy or self._inbox or self._front:
@@ -384,11 +406,15 @@ class StreamConnection(Timed):
             self._writer.close()
             self._writer = None
         self._sock.close()
+        if self._identity is not None:
+            self.server.runtime.expiries.forget(self)
         self._outbox = self._outgoing = self._incoming = None
         self._forget_waiting()
         self.codec.release()
         if self._drained is not None:
             self._drained.set()
+        for live in self.lives:
+            live.leave()
         self.server.forget(self)
         if not self._busy:
             self._tell_closed()

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from gevent import monkey
 
 from greenimi.codec.base import HEAD
-from greenimi.errors import ProtocolError
+from greenimi.errors import ProtocolError, Unauthorized
+from greenimi.message import Identity
 from greenimi.servers.deadlines import Pace
-from greenimi.servers.outbox import LINGER, LINGERING, Outbox
+from greenimi.servers.expiry import OVER
+from greenimi.servers.outbox import CLOSED, LINGER, LINGERING, Outbox
 
 if TYPE_CHECKING:
     from greenimi.codec.base import Codec
@@ -30,7 +32,7 @@ T = TypeVar("T", bound="Timed")
 
 _ANSWER = 20  # seconds to answer a ping
 _LATELY = 2.0  # seconds, of deadlines that move once a second
-_AT_WORK = -inf  # the deadline of silence where something is under way
+AT_WORK = -inf  # the deadline of silence where something is under way
 
 
 class Timed(Outbox):
@@ -39,7 +41,7 @@ class Timed(Outbox):
     A peer may be silent until ``deadline``, which each read moves on; what it has begun to send or to read has a pace to keep.
     """
 
-    __slots__ = ("_front", "_inbox", "_incoming", "_read_on", "_silence", "deadline", "parting")
+    __slots__ = ("_front", "_identity", "_inbox", "_incoming", "_read_on", "_silence", "deadline", "parting")
 
     def __init__(self, server: StreamHost, sock: Any, codec: Codec) -> None:
         super().__init__(server, sock, codec)
@@ -50,10 +52,7 @@ class Timed(Outbox):
         self._read_on = True
         self._inbox: list[Any] = []
         self._front: list[Any] = []  # what is before the inbox, turned round: a list is taken from at its end
-
-    @property
-    @abstractmethod
-    def is_open(self) -> bool: ...
+        self._identity: Identity | None = None
 
     @abstractmethod
     def close(self, code: int = 1000, reason: str = "") -> None: ...
@@ -63,6 +62,23 @@ class Timed(Outbox):
 
     @abstractmethod
     def _last_read(self, *, left: bool) -> None: ...
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who the client is; when that expires the connection is closed."""
+        return self._identity
+
+    @identity.setter
+    def identity(self, identity: Identity | None) -> None:
+        self._identity = identity
+        expiries = self.server.runtime.expiries
+        if identity is None or identity.expires is None or self._state == CLOSED:
+            expiries.forget(self)
+        else:
+            expiries.watch(self, identity.expires, self._expired)
+
+    def _expired(self) -> None:
+        self.close(4000 + Unauthorized.status, OVER)
 
     @property
     def waiting(self) -> bool:
@@ -126,8 +142,8 @@ class Timed(Outbox):
         if self.deadline >= now:
             return False
         if self._outgoing is not None or incoming is not None or (self._busy and not self._parked):
-            self.deadline = _AT_WORK
-        elif self.deadline == _AT_WORK:  # silence begins now
+            self.deadline = AT_WORK
+        elif self.deadline == AT_WORK:  # silence begins now
             self.deadline = now + LINGER if self._leaving else self._silence.until
         else:
             return True
@@ -170,6 +186,8 @@ class Timed(Outbox):
         ``at_last``: nothing is waited for any longer that is not here.
         """
         self.parting = True
+        for live in self.lives:
+            live.depart()
         if self.is_open:
             if self._busy or self.waiting:
                 return False

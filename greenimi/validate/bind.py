@@ -211,7 +211,7 @@ def _dataclass(kind: Any, made: dict[Any, Binder]) -> Binder:
                 except BindError as error:
                     problems += error.problems
             elif required:
-                problems.append(Problem(_join(path, name), "is missing"))
+                problems.append(Problem(_join(path, name), "is missing", code="missing"))
         problems += _unknown(value, plan, path)
         if problems:
             raise BindError(problems)
@@ -234,7 +234,7 @@ def _unknown(value: Mapping[Any, Any], known: Collection[str], path: str) -> lis
     for key in value:
         if key not in known:
             name = str(key)[:100]
-            problems.append(Problem(_join(path, name), "unknown key", unknown=name, known=tuple(known)))
+            problems.append(Problem(_join(path, name), "unknown key", unknown=name, known=tuple(known), code="unknown"))
             if len(problems) >= MOST_PROBLEMS:
                 break
     return problems

@@ -3,36 +3,61 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from greenimi.errors import BadMessage
+from greenimi.errors import Invalid
 
 MOST_PROBLEMS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong: the dotted ``path`` of the field and what is the matter.  An ``unknown`` key comes with those ``known`` there."""
+    """One thing wrong: the dotted ``path`` of the field and what is the matter.
+
+    ``code``    the kind of mistake, for programs: ``type``, ``missing``, ``unknown``, or the name of the broken rule
+    ``source``  the part of a request that the value came from: query, header, body, ...
+    ``error``   makes the exception that a rule wants raised instead of BindError
+    An ``unknown`` key comes with those ``known`` there.
+    """
 
     path: str
     text: str
     unknown: str = ""
     known: tuple[str, ...] = ()
+    code: str = "type"
+    source: str = ""
+    error: Callable[[str], Exception] | None = None
 
     def __str__(self) -> str:
         return f"{self.path}: {self.text}" if self.path else self.text
 
+    def as_detail(self) -> dict[str, str]:
+        """For a client: one of ``details["errors"]``."""
+        source = {"source": self.source} if self.source else {}
+        return {"field": self.path, **source, "text": self.text, "code": self.code}
 
-class BindError(BadMessage):
-    """A value does not fit its type.  ``problems`` lists every bad field (at most 50), ``details["errors"]`` the same for the client."""
+
+class BindError(Invalid):
+    """A value does not fit its type, or breaks a rule.
+
+    ``problems`` lists every bad field (at most 50), ``details["errors"]`` the same for the client.
+    """
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems[:MOST_PROBLEMS])
-        errors = [{"field": problem.path, "text": problem.text} for problem in self.problems]
+        errors = [problem.as_detail() for problem in self.problems]
         super().__init__("; ".join(map(str, self.problems)), details={"errors": errors})
+
+
+def refusal(problems: Sequence[Problem]) -> Exception:
+    """What to raise for these problems: what the first rule with an error of its own asks for, else a BindError of all."""
+    for problem in problems:
+        if problem.error is not None:
+            return problem.error(problem.text)
+    return BindError(problems)
 
 
 def describe(kind: Any) -> str:

@@ -14,8 +14,8 @@ from greenimi.validate.problems import misfit
 Binder = Callable[[Any, str, bool], Any]
 """``(value, path, text) -> bound value``; raises BindError."""
 
-_TRUE = {"true", "1", "yes", "on"}
-_FALSE = {"false", "0", "no", "off"}
+TRUE = {"true", "1", "yes", "on"}
+FALSE = {"false", "0", "no", "off"}
 
 
 class Text(str):
@@ -70,9 +70,9 @@ def _bool(value: Any, path: str, text: bool) -> bool:
     if isinstance(value, bool):
         return value
     if is_text(value, text):
-        if value.lower() in _TRUE:
+        if value.lower() in TRUE:
             return True
-        if value.lower() in _FALSE:
+        if value.lower() in FALSE:
             return False
     raise misfit(path, bool, value)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
 
-from greenimi.message import Response
+from greenimi.message import Request, Response
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
@@ -16,8 +16,10 @@ BYTES = "application/octet-stream"
 _encode = msgspec.json.Encoder().encode
 
 
-def render(value: Any) -> Response:
+def render(value: Any, request: Request | None = None) -> Response:
     """A Response as it is; None: 204; text and bytes as such; an iterator of either: sent as it comes; everything else: JSON.
+
+    ``request``  what it is the final answer to: a Response that depends on that, such as a file, becomes what it is for this request
 
     Raises TypeError for a value that JSON cannot tell.
     """
@@ -25,12 +27,18 @@ def render(value: Any) -> Response:
     if renderer is not None:
         return renderer(value)
     if isinstance(value, Response):
-        return value
+        return value if request is None else value.answer(request)
     if isinstance(value, str | bytes):  # a class of its own, such as marked-up text
         return _BY_TYPE[str if isinstance(value, str) else bytes](value)
     if isinstance(value, Iterator):
         return Response(value, 200, TEXT)
     return _json(value)
+
+
+def respond(value: Any, status: int = 200, headers: Iterable[tuple[str, str]] = ()) -> Response:
+    """What ``value`` would become if a handler returned it, with this status and these fields: ``respond({"id": 7}, 201)``."""
+    found = render(value)
+    return Response(found.body, status, found.content_type, (*found.headers, *headers))
 
 
 def _json(value: Any) -> Response:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.load import read_wrk
+from benchmarks.load import read_h2load, read_wrk
 from benchmarks.paths import BenchError
 
 WRK = """Running 2s test @ http://127.0.0.1:21000/hello/world
@@ -39,6 +39,26 @@ def test_wrk_counts_broken_connections() -> None:
 def test_wrk_with_wrong_answers_or_none(text: str) -> None:
     with pytest.raises(BenchError):
         read_wrk(text)
+
+
+H2LOAD = """finished in 5.00s, 12908.80 req/s, 1.13MB/s
+requests: 64544 total, 64544 started, 64544 done, 64544 succeeded, 0 failed, 0 errored, 0 timeout
+status codes: 64544 2xx, 0 3xx, 0 4xx, 0 5xx
+"""
+LOG = [f"1700000000000000\t200\t{took}\n" for took in range(1000, 2000)]
+
+
+def test_figures_of_h2load() -> None:
+    found = read_h2load(H2LOAD, LOG)
+    assert (found.count, found.seconds, found.p50_us, found.p99_us, found.errors) == (64544, 5.0, 1500, 1990, 0)
+    broken = H2LOAD.replace("0 failed, 0 errored, 0 timeout", "3 failed, 2 errored, 1 timeout")
+    assert read_h2load(broken, LOG).errors == 3
+
+
+@pytest.mark.parametrize("text", [H2LOAD.replace("0 failed", "1 failed"), H2LOAD.replace("64544", "0"), "unable to connect"])
+def test_h2load_with_wrong_answers_or_none(text: str) -> None:
+    with pytest.raises(BenchError):
+        read_h2load(text, LOG)
 
 
 @pytest.fixture(scope="module")

@@ -128,6 +128,16 @@ def test_help_tells_annotated_text_choices_and_defaults() -> None:
     assert call(helped, "f", "--times", "2") == (Path("f"), 2, Color.BLUE)
 
 
+def shortened(*, output: Annotated[str, "what to write", "-o"] = "", times: Annotated[int, "-n", "-t"] = 1) -> Any:
+    return output, times
+
+
+def test_options_may_have_short_names() -> None:
+    assert call(shortened, "-o", "file", "-n", "2") == call(shortened, "--output", "file", "-t", "2") == ("file", 2)
+    assert "-o OUTPUT, --output OUTPUT" in help_of(shortened).replace("\n", " ")
+    assert "what to write" in help_of(shortened)
+
+
 def keywords(**more: int) -> None: ...
 
 

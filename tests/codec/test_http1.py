@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from greenimi.codec.base import BODY, HEAD, NOTHING
 from greenimi.codec.heads import ResponseHeads
 from greenimi.codec.http1 import Http1Codec, Http1Limits
-from greenimi.errors import ProtocolError
-from greenimi.message import Request, Response
+from greenimi.errors import ProtocolError, TooLarge
+from greenimi.message import Message, Request, Response
 
 LIMITS = Http1Limits(line=200, head=600, fields=10, body=1000, buffer=100)
 GET = b"GET /a?b=c HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -22,7 +22,7 @@ def codec(limits: Http1Limits = LIMITS) -> Http1Codec:
 
 def feed(data: bytes, cuts: list[int], limits: Http1Limits = LIMITS) -> tuple[Http1Codec, list[tuple[object, ...]]]:
     """What a codec makes of ``data`` cut at ``cuts``, in a form that can be compared."""
-    found: list[Request | ProtocolError] = []
+    found: list[Message | ProtocolError] = []
     subject = codec(limits)
     at = 0
     for cut in [*sorted(cuts), len(data)]:
@@ -32,9 +32,10 @@ def feed(data: bytes, cuts: list[int], limits: Http1Limits = LIMITS) -> tuple[Ht
     return subject, [facts(message) for message in found]
 
 
-def facts(message: Request | ProtocolError) -> tuple[object, ...]:
+def facts(message: Message | ProtocolError) -> tuple[object, ...]:
     if isinstance(message, ProtocolError):
         return ("error", message.status)
+    assert isinstance(message, Request)
     stream = message.stream
     body = b"".join(stream.chunks) if stream else b""
     trailers = tuple(stream.trailers) if stream else ()
@@ -151,6 +152,39 @@ def test_a_chunked_body_over_the_limit() -> None:
     assert request.stream is not None
     assert isinstance(request.stream.error, ProtocolError)
     assert request.stream.error.status == 413
+
+
+FORM = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: %b\r\n"
+FORMS = Http1Limits(body=1000, form=5000, buffer=100)
+
+
+@pytest.mark.parametrize(
+    ("kind", "most"),
+    [
+        (b"multipart/form-data; boundary=b", 5000),
+        (b"Multipart/Form-Data;boundary=b", 5000),
+        (b"multipart/mixed", 1000),
+        (b"text/plain", 1000),
+    ],
+)
+def test_a_multipart_form_has_a_limit_of_its_own(kind: bytes, most: int) -> None:
+    for length in (most, most + 1):
+        (found,) = codec(FORMS).receive(FORM % kind + b"Content-Length: %d\r\n\r\n" % length + b"a" * 200)
+        assert isinstance(found, Request if length == most else ProtocolError)
+        assert length == most or found.status == 413  # type: ignore[union-attr]  # it is an error
+        subject = codec(FORMS)
+        (request,) = subject.receive(FORM % kind + b"Transfer-Encoding: chunked\r\n\r\n")
+        subject.receive(b"%x\r\n" % length)
+        assert isinstance(request, Request)
+        assert request.stream is not None
+        assert (request.stream.error is not None) is (length > most)
+
+
+def test_a_form_that_is_read_whole_is_no_larger_than_any_other_body() -> None:
+    (request,) = codec(FORMS).receive(FORM % b"multipart/form-data; boundary=b" + b"Content-Length: 1001\r\n\r\n" + b"a" * 1001)
+    assert isinstance(request, Request)
+    with pytest.raises(TooLarge, match="over 1000 bytes"):
+        request.body()
 
 
 def test_small_bodies_are_held_back_until_complete_and_large_ones_are_not() -> None:

@@ -93,6 +93,15 @@ def test_the_handshake_of_a_websocket_goes_through_the_layers_of_the_server(app:
         assert layered.trace == ["outermost", "house one", "house two", "/house one", "/outermost"]
 
 
+def test_layers_are_turned_off_by_conf(app_factory: AppFactory) -> None:
+    servers = {**layered.CONF["servers"], "web": {"kind": "http", "layers": [], "groups": {"method": []}}}
+    layered.trace.clear()
+    with HttpClient(app_factory([layered], {"servers": servers})) as web:
+        assert web.get("/layered/method").text == "ok"
+    own = ["controller one", "controller two", "method"]
+    assert layered.trace == [*own, "handler", *(f"/{name}" for name in reversed(own))]
+
+
 # -- resolving -----------------------------------------------------------------------------------------------------
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from enum import Enum
 from typing import Any
+from urllib.parse import unquote
 from uuid import UUID
 
 import pytest
@@ -122,6 +124,12 @@ def test_shapes_are_equal_for_templates_that_match_the_same() -> None:
         assert parse_template(one).shape != parse_template(two).shape
 
 
+def test_a_template_tells_its_rules_and_itself_without_them() -> None:
+    template = parse_template("/a/{b}/{c:int}-{d:[a-z]{2}}/{e:path}")
+    assert template.rules == ("str", "int", "[a-z]{2}", "path")
+    assert template.plain == "/a/{b}/{c}-{d}/{e}"
+
+
 # -- precedence ----------------------------------------------------------------------------------------------------
 
 
@@ -235,3 +243,124 @@ def test_the_tree_finds_what_trying_all_of_them_finds(found: list[str], words: l
     else:
         template, params = actual
         assert (template, tuple(str(params[name]) for name in parse_template(template).names)) in expected
+
+
+# -- several routes of one shape -----------------------------------------------------------------------------------
+
+
+def test_the_first_of_several_is_found_and_the_others_can_be_chosen() -> None:
+    routes: PathRouter[str] = PathRouter()
+    for template, route, spare in (("/a", "spare", True), ("/a", "one", False), ("/a", "two", False), ("/{x}", "any", False)):
+        routes.add(parse_template(template), "GET", route, spare=spare)
+    assert routes.find("GET", "/a") == ("one", {})
+    asked: list[tuple[str, dict[str, Any]]] = []
+
+    def last(route: str, params: Any) -> bool:
+        asked.append((route, dict(params)))
+        return route == "any"
+
+    assert routes.choose("GET", "/a", last) == ("any", {"x": "a"})
+    assert asked == [("one", {}), ("two", {}), ("spare", {}), ("any", {"x": "a"})]
+    assert routes.choose("GET", "/a", lambda route, params: False) is None
+    assert routes.methods("/a", lambda route, params: route == "none") == set()
+
+
+def test_literals_that_ignore_case_come_after_those_that_do_not() -> None:
+    routes: PathRouter[str] = PathRouter()
+    routes.add(parse_template("/{x}/y"), "GET", "any")
+    routes.add(parse_template("/Straße/{n}-X", ignore_case=True), "GET", "free")
+    routes.add(parse_template("/STRASSE/{n:int}-x"), "GET", "exact")
+    assert match(routes, "/STRASSE/1-x") == ("exact", {"n": 1})
+    assert match(routes, "/STRASSE/a-x") == ("free", {"n": "a"})
+    assert match(routes, "/strasse/A-X") == ("free", {"n": "A"})
+    assert match(routes, "/strasse/y") == ("any", {"x": "strasse"})
+
+
+@pytest.mark.parametrize(
+    ("template", "other"), [("/", None), ("/a", "/a/"), ("/a/", "/a"), ("/{x}", "/{x}/"), ("/a/{rest:path}", None), ("/{x}/", "/{x}")]
+)
+def test_the_other_end(template: str, other: str | None) -> None:
+    found = parse_template(template).with_other_end()
+    assert (found.text if found is not None else None) == other
+    if found is not None:
+        assert found.segments == parse_template(found.text).segments
+
+
+def test_shapes_tell_whether_case_counts() -> None:
+    assert parse_template("/A/x{b}", ignore_case=True).shape == parse_template("/a/X{c}", ignore_case=True).shape
+    assert parse_template("/a", ignore_case=True).shape != parse_template("/a").shape
+
+
+# -- back into a path ----------------------------------------------------------------------------------------------
+
+
+class Size(Enum):
+    LARGE = "large"
+
+
+@pytest.mark.parametrize(
+    ("template", "values", "path"),
+    [
+        ("/", {}, "/"),
+        ("/größe/{x}", {"x": "ä b%"}, "/gr%C3%B6%C3%9Fe/%C3%A4%20b%25"),
+        ("/{x}", {"x": "a?b#c;d=e,f@g:h"}, "/a%3Fb%23c;d=e,f@g:h"),
+        ("/{x:int}/", {"x": 7}, "/7/"),
+        ("/{x:int}", {"x": "7"}, "/7"),
+        ("/{x:float}", {"x": 1.5}, "/1.5"),
+        ("/{x:uuid}", {"x": UUID(int=1)}, "/00000000-0000-0000-0000-000000000001"),
+        ("/{x:large|small}", {"x": Size.LARGE}, "/large"),
+        ("/{a}-{b:int}.csv", {"a": "x-y", "b": 3}, "/x-y-3.csv"),
+        ("/f/{rest:path}", {"rest": "a/b c"}, "/f/a/b%20c"),
+        ("/f/{rest:path}", {"rest": ""}, "/f/"),
+    ],
+)
+def test_templates_become_paths(template: str, values: dict[str, Any], path: str) -> None:
+    assert parse_template(template).render(values) == path
+
+
+@pytest.mark.parametrize(
+    ("template", "values"),
+    [
+        ("/{x}", {}),
+        ("/{x}", {"x": ""}),
+        ("/{x}", {"x": "a/b"}),
+        ("/{x}", {"x": ".."}),
+        ("/{x}", {"x": "."}),
+        ("/.{x}", {"x": "."}),
+        ("/{x:int}", {"x": "a"}),
+        ("/{x:int}", {"x": 1.5}),
+        ("/{x:int}", {"x": True}),
+        ("/{x:int}", {"x": None}),
+        ("/{x:int}", {"x": 10**18}),
+        ("/{x:float}", {"x": 1e30}),
+        ("/{x:uuid}", {"x": "1"}),
+        ("/{x:[a-z]+}", {"x": "A"}),
+        ("/{a}-{b}", {"a": "x", "b": "y-z"}),  # would be taken apart as x-y and z
+        ("/f/{rest:path}", {"rest": "a/../b"}),
+        ("/{rest:path}", {"rest": "/evil.example"}),
+    ],
+)
+def test_values_that_would_not_come_back(template: str, values: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=re.escape(repr(template))):
+        parse_template(template).render(values)
+
+
+@given(st.sampled_from(["/{a}/x/{b}", "/{a}-{b}", "/x{a:[a-c/]*}/{b:path}"]), st.text(max_size=6), st.text(max_size=6))
+def test_a_rendered_path_gives_its_values_back(template: str, a: str, b: str) -> None:
+    try:
+        path = parse_template(template).render({"a": a, "b": b})
+    except (ValueError, UnicodeEncodeError):
+        return
+    found = match(router(template), unquote(path, errors="strict"))
+    assert found is not None
+    assert found[1] == {"a": a, "b": b}
+
+
+@given(templates(), st.lists(st.sampled_from([*WORDS, "xa", "1a"]), max_size=4))
+def test_all_that_fit_are_offered_once_the_most_literal_first(found: list[str], words: list[str]) -> None:
+    path = "/" + "/".join(words)
+    asked: list[str] = []
+    assert router(*found).choose("GET", path, lambda route, params: bool(asked.append(route))) is None  # type: ignore[func-returns-value]
+    fitting = {text for text in found if match(router(text), path) is not None}
+    assert sorted(asked) == sorted(fitting)
+    assert [rank(parse_template(text)) for text in asked] == sorted(rank(parse_template(text)) for text in asked)

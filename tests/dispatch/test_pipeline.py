@@ -81,7 +81,7 @@ def test_a_field_called_connection_never_reaches_a_connection_parameter(app: App
         assert found["id"] != "forged"
 
 
-def test_arguments_that_cannot_be_bound_are_answered_400(app_factory: AppFactory) -> None:
+def test_arguments_that_cannot_be_bound_are_answered_422(app_factory: AppFactory) -> None:
     @http("/sum")
     class Sum:
         @post("/{first:int}")
@@ -91,9 +91,14 @@ def test_arguments_that_cannot_be_bound_are_answered_400(app_factory: AppFactory
     with HttpClient(app_factory([Sum])) as web:
         assert web.post("/sum/1?second=2", json={"third": 3}).json() == 6
         answer = web.post("/sum/1")
-        assert (answer.status, answer.json()["field"], answer.json()["detail"]) == (400, "second", "argument second is missing")
-        assert web.post("/sum/1?second=x").json()["field"] == "second"
-        assert web.post("/sum/1", json={"second": "2"}).json()["field"] == "second"
+        assert (answer.status, answer.json()["detail"]) == (422, "second: is missing")
+        assert answer.headers["content-type"] == "application/problem+json"
+        answer = web.post("/sum/1?second=x", json={"third": "3"})
+        assert answer.json()["errors"] == [
+            {"field": "second", "source": "query", "text": "Expected `int`, got `str`", "code": "type"},
+            {"field": "third", "source": "body", "text": "Expected `int`, got `str`", "code": "type"},
+        ]
+        assert web.post("/sum/1", json={"second": "2"}).json()["errors"][0]["source"] == "body"
         assert web.post("/sum/1", body=b"{", headers={"Content-Type": "application/json"}).status == 400
         assert web.post("/sum/1?second=%FF").status == 400
 

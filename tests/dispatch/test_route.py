@@ -5,14 +5,34 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
-from greenimi import IConnection, Message, bean, closed, get, http, inherit, layers, on, opened, post, route, tcp, udp, websocket
+from greenimi import (
+    IConnection,
+    Message,
+    Request,
+    bean,
+    closed,
+    get,
+    http,
+    inherit,
+    layers,
+    on,
+    opened,
+    post,
+    put,
+    resource,
+    route,
+    tcp,
+    udp,
+    websocket,
+)
 from greenimi.app import App
-from greenimi.dispatch.route import Route
+from greenimi.dispatch.route import Route, add_mark_layer
 from greenimi.errors import ConflictError, StartError
+from greenimi.marks import Mark, marker
 from greenimi.testing.clients import HttpClient, MessageClient, WebSocketClient
 from greenimi.testing.plugin import AppFactory
 from greenimi.testing.support import make_app
@@ -469,3 +489,309 @@ def test_an_inherited_controller_mark(app_factory: AppFactory) -> None:
     assert addresses(Plain, Base) == ["web: GET /base/x"]
     with pytest.raises(StartError, match="has no handlers"):
         routes(Child)
+
+
+# -- what a route knows --------------------------------------------------------------------------------------------
+
+
+def test_a_route_knows_what_its_handler_asks_for_and_returns() -> None:
+    @http("/orders", server="web")
+    class Orders:
+        @get("/{number:int}")
+        def show(self, number: int, request: Request, limit: int = 10) -> Annotated[str, "a text"]:
+            return ""
+
+        @post()
+        def store(self, payload: dict[str, int]) -> None: ...
+
+        @put("/{number:int}")
+        def change(self, number: int):  # type: ignore[no-untyped-def]
+            ...
+
+    show, store, change = routes(Orders)
+    assert [(each.name, each.source) for each in show.parameters] == [
+        ("number", "path"),
+        ("request", "framework"),
+        ("limit", "query-or-body"),
+    ]
+    assert show.returns == Annotated[str, "a text"]
+    assert (store.parameters[0].annotation, store.returns) == (dict[str, int], type(None))
+    assert change.returns is None
+
+
+def test_options_of_a_route_and_of_its_controller() -> None:
+    @http("/a", server="web", max_body=10, tags=("shop",), deprecated=True)
+    class Api:
+        @get(max_body=5, summary="All", max_time=2.5)
+        def index(self) -> None: ...
+
+        @post(include_in_docs=False)
+        def store(self) -> None: ...
+
+    index, store = routes(Api)
+    assert index.options == {"max_body": 5, "tags": ("shop",), "deprecated": True, "summary": "All", "max_time": 2.5}
+    assert store.options == {"max_body": 10, "tags": ("shop",), "deprecated": True, "include_in_docs": False}
+
+
+@pytest.mark.parametrize("limit", [-1, 101])
+def test_a_route_cannot_take_more_than_its_server(limit: int) -> None:
+    @http("/a", server="web")
+    class Api:
+        @post(max_body=limit)
+        def store(self) -> None: ...
+
+    conf = {"servers": {"web": {"kind": "http", "max_body": 100, "uploads": {"max_body": 50}}}}
+    with pytest.raises(StartError, match=r"test_route\.py:\d+: max_body = -?\d+, but the server web takes 100 bytes at most"):
+        make_app(conf, [Api]).commit()
+
+
+def noted(name: str) -> Callable[[Any], Any]:
+    return marker("noted", name=name)
+
+
+def test_marks_of_a_kind_become_layers() -> None:
+    asked: list[tuple[str, str]] = []
+
+    def make(mark: Mark, route: Route) -> Any:
+        asked.append((mark.options["name"], route.server))
+        assert route.layers == (outer, inner)
+        return None if mark.options["name"] == "none" else f"layer {mark.options['name']}"
+
+    def outer(message: Any, proceed: Any) -> Any: ...
+    def inner(message: Any, proceed: Any) -> Any: ...
+
+    @noted("above")
+    @http
+    @layers(outer)
+    @noted("below")
+    class Api:
+        @noted("first")
+        @layers(inner)
+        @noted("none")
+        @get()
+        @noted("last")
+        def show(self) -> None: ...
+
+    app = make_app(CONF, [lambda setup: add_mark_layer(setup, "noted", make), Api])
+    found: list[Route] = app.commit().setup.introspect("route")
+    app.stop()
+    wanted = [f"layer {name}" for name in ("above", "below", "first", "last")]
+    assert [route.layers for route in found] == [(outer, inner, *wanted)] * 2
+    assert asked[:5] == [(name, "web") for name in ("above", "below", "first", "none", "last")]
+    assert {server for _, server in asked} == {"web", "admin"}
+
+
+def test_layer_marks_belong_into_controllers_too() -> None:
+    @noted("stray")
+    def stray() -> None: ...
+
+    with pytest.raises(StartError, match=r"test_route\.py:\d+: @noted on .*stray, which is not a method of a controller"):
+        make_app(CONF, [lambda setup: add_mark_layer(setup, "noted", lambda mark, route: None), stray]).commit()
+
+
+def test_of_several_layers_marks_the_upper_is_the_outer() -> None:
+    @layers("one", "two")
+    @layers("three")
+    @http(server="web")
+    class Api:
+        @layers("four")
+        @layers("five")
+        @get()
+        def show(self) -> None: ...
+
+    assert [found.layers for found in routes(Api)] == [("one", "two", "three", "four", "five")]
+
+
+# -- paths and names -----------------------------------------------------------------------------------------------
+
+
+def test_a_handler_may_answer_at_several_paths() -> None:
+    @http("/a", server="web")
+    class Api:
+        @get("/two", name="two")
+        @get("/one")
+        @post("/one")
+        @get("/alone", prefix=False)
+        def show(self) -> None: ...
+
+    assert addresses(Api) == ["web: GET /alone", "web: POST /a/one", "web: GET /a/one", "web: GET /a/two"]
+    assert [found.name for found in routes(Api)] == ["", "", "", "two"]
+
+
+def test_a_resource_has_handlers_by_name() -> None:
+    @resource("/shop/orders/", item="/{order_id:int}", server=("web", "admin"))
+    class Orders:
+        def index(self) -> None: ...
+        def create(self) -> None: ...
+        def show(self, order_id: int) -> None: ...
+        def update(self, order_id: int) -> None: ...
+        def replace(self, order_id: int) -> None: ...
+        def destroy(self, order_id: int) -> None: ...
+        def helper(self) -> None: ...
+
+        @post("/{order_id:int}/cancel")
+        def cancel(self, order_id: int) -> None: ...
+
+    found = [route for route in routes(Orders) if route.server == "web"]
+    assert [(route.address, route.name) for route in found] == [
+        ("GET /shop/orders", "orders.index"),
+        ("POST /shop/orders", "orders.create"),
+        ("GET /shop/orders/{order_id:int}", "orders.show"),
+        ("PATCH /shop/orders/{order_id:int}", "orders.update"),
+        ("PUT /shop/orders/{order_id:int}", "orders.replace"),
+        ("DELETE /shop/orders/{order_id:int}", "orders.destroy"),
+        ("POST /shop/orders/{order_id:int}/cancel", "orders.cancel"),
+    ]
+    line = Orders.show.__code__.co_firstlineno
+    assert str(found[2].where) == f"test_route.py:{line}"
+    assert len(routes(Orders)) == 14
+
+
+def test_a_mark_of_its_own_goes_before_the_name_of_a_method() -> None:
+    @resource("/orders", name="purchases", server="web")
+    class Orders:
+        @get("/all")
+        def index(self) -> None: ...
+
+        def show(self, id: str) -> None: ...
+
+        @get("/{id}/lines", name="lines")
+        def lines(self, id: str) -> None: ...
+
+    found = [(route.address, route.name) for route in routes(Orders)]
+    assert found == [("GET /orders/all", "purchases.index"), ("GET /orders/{id}", "purchases.show"), ("GET /orders/{id}/lines", "lines")]
+
+
+def test_a_handler_of_a_resource_takes_its_placeholder() -> None:
+    @resource("/orders")
+    class Orders:
+        def show(self, number: int) -> None: ...
+
+    with pytest.raises(StartError, match=r"no parameter takes the placeholder \{id\}"):
+        routes(Orders)
+
+
+def test_one_name_is_one_address() -> None:
+    @http("/a", name="a", server="web")
+    class Fine:
+        @get("/x")
+        @post("/x")
+        def both(self) -> None: ...
+
+        @route("/y", methods=("GET", "PUT"))
+        def several(self) -> None: ...
+
+        @get("/z", name="z", query="a")
+        def one(self) -> None: ...
+
+        @get("/z", name="z", query="!a")
+        def other(self) -> None: ...
+
+    assert [route.name for route in routes(Fine)] == ["a.both", "a.both", "a.several", "a.several", "z", "z"]
+
+    @http("/b", server=("web", "admin"))
+    class Second:
+        @get("/x", name="a.both")
+        def show(self) -> None: ...
+
+    pattern = r"the route name 'a.both' on server web: test_route\.py:\d+ and test_route\.py:\d+$"
+    with pytest.raises(ConflictError) as caught:
+        routes(Fine, Second)
+    assert re.match(pattern, caught.value.text)
+
+    @http("/b", server="admin")
+    class Elsewhere:
+        @get("/x", name="a.both")
+        def show(self) -> None: ...
+
+    assert len(routes(Fine, Elsewhere)) == 7
+
+
+def test_one_name_on_two_hosts_is_a_conflict() -> None:
+    @http(server="web")
+    class Api:
+        @get("/x", name="x", domain="a.org")
+        def a(self) -> None: ...
+
+        @get("/x", name="x", domain="b.org")
+        def b(self) -> None: ...
+
+    with pytest.raises(ConflictError, match="the route name 'x'"):
+        routes(Api)
+
+
+# -- routes that are never reached ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ({}, {"query": "id"}),
+        ({"query": "id"}, {"query": "id"}),
+        ({"query": ["a", "b"]}, {"query": ["b", "a"]}),
+        ({"query": "a"}, {"query": "a", "header": "x"}),
+        ({"domain": "{a}.org"}, {"domain": "{b}.org"}),
+        ({"consumes": "text/*"}, {"consumes": "text/plain"}),
+        ({"ignore_case": True}, {"ignore_case": True, "query": "a"}),
+    ],
+)
+def test_a_route_that_is_never_reached_is_a_mistake(one: dict[str, Any], two: dict[str, Any]) -> None:
+    @http(server="web")
+    class First:
+        @get("/x/{n}", **one)
+        def show(self, n: str) -> None: ...
+
+    @http(server="web")
+    class Second:
+        @get("/x/{m}", **two)
+        def show(self, m: str) -> None: ...
+
+    first, second = place(First, "show"), place(Second, "show")
+    assert conflict(First, Second) == f"GET /x/{{m}} on server web: {second} is never reached, {first} takes all its requests"
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ({"query": "id"}, {}),
+        ({"query": "id"}, {"query": "id=1"}),
+        ({"ignore_case": True}, {}),
+        ({"domain": "a.org"}, {"domain": "b.org"}),
+        ({}, {"server": "admin"}),
+    ],
+)
+def test_routes_that_share_a_path(one: dict[str, Any], two: dict[str, Any]) -> None:
+    server = two.pop("server", "web")
+
+    @http(server="web")
+    class First:
+        @get("/x", **one)
+        def show(self) -> None: ...
+
+    @http(server=server)
+    class Second:
+        @get("/x", **two)
+        def show(self) -> None: ...
+
+    assert len(routes(First, Second)) == 2
+    two["server"] = server
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"query": "a b"}, "the query rule 'a b' cannot be read"),
+        ({"domain": "a.org:80"}, "the domain 'a.org:80' is none"),
+        ({"domain": "{n}.org"}, "path and domain of '/x/{n}' both use the placeholder 'n'"),
+        ({"consumes": "json"}, "'json' is no media type"),
+    ],
+)
+def test_conditions_that_cannot_be_read_name_their_place(options: dict[str, Any], text: str) -> None:
+    @http
+    class Api:
+        @get("/x/{n}", **options)
+        def show(self, n: str) -> None: ...
+
+    with pytest.raises(StartError) as caught:
+        routes(Api)
+    assert caught.value.text.startswith(f"{place(Api, 'show')}: {text}")

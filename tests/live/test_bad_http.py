@@ -40,7 +40,6 @@ REQUEST_LINES = {
     "version in small letters": (b"GET / http/1.1\r\n" + HOST, 400),
     "version of two digits": (b"GET / HTTP/1.10\r\n" + HOST, 400),
     "other protocol": (b"GET / ICE/1.0\r\n" + HOST, 400),
-    "preface of HTTP/2": (b"PRI * HTTP/2.0\r\n", 505),
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n", 400),
     "second empty line": (b"\r\n\r\n" + GET + HOST, 400),
     "line too long": (b"GET /" + b"x" * 1000 + b" HTTP/1.1\r\n" + HOST, 414),
@@ -226,9 +225,16 @@ PAYLOADS = {
     "form not UTF-8": ("/echo", FORM, b"a=%ff", ""),
     "form of too many fields": ("/echo", FORM, b"a=1&" * 1001, ""),
     "text not UTF-8": ("/echo", "text/plain", b"\xff", "text"),
-    "argument missing": ("/add", JSON, b'{"one": 1}', "two"),
-    "argument of another type": ("/add", JSON, b'{"one": 1, "two": "x"}', "two"),
-    "list for arguments": ("/add", JSON, b"[1, 2]", ""),
+    "JSON with NaN": ("/echo", JSON, b'{"a": NaN}', "JSON"),
+    "JSON with a number beyond all bounds": ("/echo", JSON, b'{"a": 1e400}', "JSON"),
+    "JSON with a number of thousands of digits": ("/echo", JSON, b"1" * 5000, "JSON"),
+    "nothing for JSON": ("/echo", JSON, b" ", "JSON"),
+}
+MISFITS = {
+    "argument missing": (b'{"one": 1}', [("two", "query or body")]),
+    "argument of another type": (b'{"one": 1, "two": "x"}', [("two", "body")]),
+    "both of another type": (b'{"one": 1.5, "two": null}', [("one", "body"), ("two", "body")]),
+    "list for arguments": (b"[1, 2]", [("one", "query or body"), ("two", "query or body")]),
 }
 
 
@@ -241,11 +247,23 @@ def test_a_payload_that_cannot_be_understood(service: Service, watch: Watch, tar
         still_serves(link)
 
 
-@pytest.mark.parametrize("query", ["", "?number=", "?number=x", "?number=1.5", "?number=%ff", "?number=1&other=%ff"])
-def test_a_query_that_cannot_be_understood(service: Service, watch: Watch, query: str) -> None:
+@pytest.mark.parametrize(("body", "errors"), MISFITS.values(), ids=MISFITS)
+def test_a_payload_that_does_not_fit(service: Service, watch: Watch, body: bytes, errors: list[tuple[str, str]]) -> None:
+    with service.link("web") as link:
+        status, answer = ask(link, "/add", f"Content-Type: {JSON}", method="POST", body=body)
+        assert status == 422, answer
+        assert [(error["field"], error["source"]) for error in json.loads(answer)["errors"]] == errors
+        still_serves(link)
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [("", 422), ("?number=", 422), ("?number=x", 422), ("?number=1.5", 422), ("?number=%ff", 400), ("?number=1&other=%ff", 400)],
+)
+def test_a_query_that_cannot_be_understood(service: Service, watch: Watch, query: str, wanted: int) -> None:
     with service.link("web") as link:
         status, answer = ask(link, f"/double{query}")
-        assert status == 400, answer
+        assert status == wanted, answer
         still_serves(link)
 
 

@@ -109,8 +109,8 @@ WRONG = [
     (message(action="nothing"), 404),
     (message(action=["echo"]), 404),
     (message(action={"echo": 1}), 404),
-    (message(action="add", one=1), 400),
-    (message(action="add", one=1, two="x"), 400),
+    (message(action="add", one=1), 422),
+    (message(action="add", one=1, two="x"), 422),
 ]
 FAIL = message(action="fail", id=7)
 

@@ -76,7 +76,7 @@ def ask(sock: socket.socket, **message: Any) -> Any:
 def test_curl(serve: Serve) -> None:
     found = Served(serve).facts()
     assert found["secure"]
-    assert (found["version"], found["alpn"], found["name"], found["peer"]) == ("TLSv1.3", "http/1.1", "localhost", None)
+    assert (found["version"], found["alpn"], found["name"], found["peer"]) == ("TLSv1.3", "h2", "localhost", None)
 
 
 def test_curl_with_an_older_tls(serve: Serve) -> None:
@@ -112,8 +112,9 @@ def test_names(serve: Serve) -> None:
 
 def test_application_protocols(serve: Serve) -> None:
     served = Served(serve)
-    assert "ALPN protocol: http/1.1" in served.s_client("-alpn", "h2,http/1.1")
-    assert "no application protocol" in served.s_client("-alpn", "h2")
+    assert "ALPN protocol: h2" in served.s_client("-alpn", "h2,http/1.1")
+    assert "ALPN protocol: http/1.1" in served.s_client("-alpn", "http/1.1")
+    assert "no application protocol" in served.s_client("-alpn", "spdy/3")
     assert "No ALPN negotiated" in served.s_client()
     assert "No ALPN negotiated" in served.s_client("-alpn", "h2", server="till")
 

@@ -14,6 +14,7 @@ from greenimi.app import App
 from greenimi.testing.links import connect
 from greenimi.testing.plugin import AppFactory
 from tests.apps import echo
+from tests.servers.http2_client import Http2Link
 
 
 @pytest.fixture
@@ -94,6 +95,19 @@ def link() -> Iterator[Callable[..., Link]]:
 
         def make(app: App, server: str = "web", timeout: float = 5) -> Link:
             made = Link(connect(app, server, timeout=timeout))
+            ends.callback(made.close)
+            return made
+
+        yield make
+
+
+@pytest.fixture
+def dial() -> Iterator[Callable[..., Http2Link]]:
+    """``dial(app)``: a client by prior knowledge, closed after the test."""
+    with ExitStack() as ends:
+
+        def make(app: App, **more: Any) -> Http2Link:
+            made = Http2Link(connect(app, "web"), **more)
             ends.callback(made.close)
             return made
 

@@ -25,6 +25,8 @@ def test_an_unknown_key_is_named_with_a_suggestion() -> None:
     ("table", "said"),
     [
         ({"kind": "htpp"}, "servers.web.kind: there is no kind of server 'htpp'\n  hint: did you mean http"),
+        ({"http2": {"window": 1000}}, "servers.web.http2: window and connection_window are 65535 bytes at least"),
+        ({"http2": {"streams": 0}}, "servers.web.http2: streams and unrest are 1 at least"),
         ({"outbox": 1000, "high_water": 2000}, "servers.web.outbox: 1000 must be larger than high_water, which is 2000"),
     ],
 )

@@ -442,6 +442,23 @@ def test_long_lived_ones_have_a_limit_of_their_own() -> None:
     assert pool.size == 1  # the refused one's greenlet is idle
 
 
+def test_a_job_that_stood_apart_counts_again_when_it_is_told_to_end() -> None:
+    pool, job = HandlerPool(limit=1), Job()
+
+    def work(_: object) -> None:
+        with pool.apart():
+            job(None)
+
+    start(pool, work)
+    assert (pool.long_lived, pool.full) == (1, False)
+    for _ in range(2):
+        pool.rejoin(job.greenlet())
+        assert (pool.long_lived, pool.full, pool.size) == (0, True, 1)
+    pool.interrupt(job.greenlet(), GreenletExit(), lambda: True)
+    wait_until(lambda: pool.size == 0)
+    assert not pool.full
+
+
 def test_outside_of_a_job_nothing_is_set_apart() -> None:
     pool = HandlerPool(long_lived=0)
     with pool.apart():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from greenimi.errors import Refused
+from greenimi.located import Told
 from greenimi.message import Request
 from greenimi.servers.origin import check_origin
 
@@ -26,3 +27,12 @@ def test_who_may(origin: str | None, allowed: tuple[str, ...]) -> None:
 def test_who_may_not(origin: str) -> None:
     with pytest.raises(Refused):
         check_origin(shake(origin), ("http://evil.example",))
+
+
+def test_behind_a_proxy_the_host_is_the_one_that_its_clients_ask_for() -> None:
+    behind = shake("https://shop.example", "inner:8000")
+    behind.told = Told("192.0.2.1", "https", "shop.example")
+    assert check_origin(behind, ()) is None  # type: ignore[func-returns-value]
+    behind.told = Told("192.0.2.1", "https")
+    with pytest.raises(Refused):
+        check_origin(behind, ())

@@ -106,7 +106,7 @@ def test_errors_are_answered_and_the_connection_goes_on(app: App) -> None:
         assert till.receive()["error"]["code"] == 400
         till.send({"action": "note", "id": 7})
         found = till.receive()
-        assert (found["id"], found["error"]["code"], found["error"]["field"]) == (7, 400, "number")
+        assert (found["id"], found["error"]["code"], found["error"]["errors"][0]["field"]) == (7, 422, "number")
         assert till.request("echo", text="x") == {"text": "x"}
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from greenimi.errors import BadMessage
+from greenimi.errors import Invalid
 from greenimi.validate import BindError, Text, bind, binder
 
 UserId = NewType("UserId", int)
@@ -183,7 +183,7 @@ def test_a_dataclass_with_what_is_in_it() -> None:
 
 def test_every_bad_field_is_named_by_its_path() -> None:
     value = {"home": {"number": "x", "stret": 1}, "tags": ["a", 1], "more": {"x": {}}, "boss": {"name": 1, "home": {"street": "u"}}}
-    with pytest.raises(BadMessage) as caught:
+    with pytest.raises(Invalid) as caught:
         bind(Person, value, "person")
     assert {error["field"]: error["text"] for error in caught.value.details["errors"]} == {  # type: ignore[attr-defined]
         "person.name": "is missing",

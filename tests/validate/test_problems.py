@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import pytest
 
 from greenimi.validate import BindError, Problem, describe
-from greenimi.validate.problems import misfit, shown
+from greenimi.validate.problems import misfit, refusal, shown
 
 
 @pytest.mark.parametrize(
@@ -49,5 +49,21 @@ def test_a_long_value_is_cut() -> None:
 def test_the_error_says_every_problem_to_people_and_to_the_client() -> None:
     error = BindError([Problem("a.b", "is missing"), *misfit("", int, "x").problems])
     assert error.text == "a.b: is missing; expected int, got str 'x'"
-    assert error.status == 400
-    assert error.details == {"errors": [{"field": "a.b", "text": "is missing"}, {"field": "", "text": "expected int, got str 'x'"}]}
+    assert error.status == 422
+    assert error.details == {
+        "errors": [
+            {"field": "a.b", "text": "is missing", "code": "type"},
+            {"field": "", "text": "expected int, got str 'x'", "code": "type"},
+        ]
+    }
+
+
+def test_where_a_value_came_from_is_told_to_the_client() -> None:
+    detail = Problem("a", "is missing", code="missing", source="query").as_detail()
+    assert detail == {"field": "a", "source": "query", "text": "is missing", "code": "missing"}
+
+
+def test_the_first_error_of_its_own_is_raised_instead() -> None:
+    problems = [Problem("a", "one"), Problem("b", "two", error=KeyError), Problem("c", "three", error=OSError)]
+    assert repr(refusal(problems)) == repr(KeyError("two"))
+    assert isinstance(refusal(problems[:1]), BindError)

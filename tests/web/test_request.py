@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from greenimi.container import Container, Scope
 from greenimi.errors import BadMessage, Refusal
 from greenimi.message import Body, Request
 from greenimi.web.request import payload_of
@@ -81,7 +82,21 @@ def test_a_body_nested_too_deeply_is_refused_too(kind: str, raw: bytes) -> None:
         payload_of(request(kind, raw))
 
 
-def test_multipart_is_not_supported() -> None:
-    with pytest.raises(Refusal, match="multipart") as caught:
-        payload_of(request("multipart/form-data; boundary=x", b"--x--"))
+def test_a_multipart_form_is_a_dict_of_texts_and_files() -> None:
+    body = (
+        b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n'
+        b'--x\r\nContent-Disposition: form-data; name="f"; filename="t.txt"\r\n\r\nabc\r\n--x--'
+    )
+    found = request("multipart/form-data; boundary=x", body)
+    with Scope(Container("test")):
+        values = payload_of(found)
+        assert values is payload_of(found)
+        assert found.form
+        assert values["a"] == "1"
+        assert (values["f"].filename, values["f"].read()) == ("t.txt", b"abc")
+
+
+def test_other_multipart_bodies_are_not_taken() -> None:
+    with pytest.raises(Refusal, match=r"multipart/mixed") as caught:
+        payload_of(request("multipart/mixed; boundary=x", b"--x--"))
     assert caught.value.status == 415

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from greenimi.message import Response
-from greenimi.web.response import BYTES, JSON, TEXT, render
+from greenimi.message import Request, Response
+from greenimi.web.response import BYTES, JSON, TEXT, render, respond
 
 
 @dataclass
@@ -90,3 +90,25 @@ def test_a_text_of_a_class_of_its_own_is_text() -> None:
 def test_what_json_cannot_tell_is_a_type_error(value: Any) -> None:
     with pytest.raises(TypeError):
         render(value)
+
+
+def test_a_value_with_a_status_and_fields() -> None:
+    found = respond({"id": 7}, 201, [("Location", "/orders/7")])
+    assert (found.status, found.body, found.content_type, found.headers) == (201, b'{"id":7}', JSON, (("Location", "/orders/7"),))
+    assert (respond("x", 404).content_type, respond(None, 202).body) == (TEXT, b"")
+
+
+class Asked(Response):
+    """Another one for each request."""
+
+    def answer(self, request: Request) -> Response:
+        return Response(request.path)
+
+
+def test_what_depends_on_the_request_is_made_at_the_end() -> None:
+    request = Request("GET", "/x", "/x", "", "")
+    asked = Asked("not this")
+    assert render(asked) is asked
+    assert render(asked, request).body == "/x"
+    plain = Response("this")
+    assert render(plain, request) is plain

@@ -21,8 +21,6 @@ _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2; those of 1.3 are OpenSSL
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _CLIENTS = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 _MISMATCH = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
-_PROTOCOLS = {"http": ("http/1.1",)}
-"""What a kind of server offers by ALPN (RFC 7301); what is not named offers nothing and ignores what clients offer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ class TlsContexts:
 
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
-        self.protocols: Sequence[str] = _PROTOCOLS.get(settings.kind, ())
+        self.protocols = _protocols(settings)
         self._files = _files(settings.tls)
         self._loaded = self._seen = self._signature()
         self._authorities = _signature(settings.tls.client_ca)
@@ -90,7 +88,7 @@ class TlsContexts:
 
     def fit(self, settings: ServerSettings) -> bool:
         """Whether they are what a server with these settings needs."""
-        return (settings.kind, settings.tls) == (self.settings.kind, self.settings.tls)
+        return (settings.kind, settings.tls, _protocols(settings)) == (self.settings.kind, self.settings.tls, self.protocols)
 
     def wrap(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> Session:
         """The server's side of a new connection."""
@@ -170,6 +168,13 @@ class TlsContexts:
         if tls.client_ca:
             _load_authorities(context, tls.client_ca)
         return context
+
+
+def _protocols(settings: ServerSettings) -> Sequence[str]:
+    """What a server offers by ALPN (RFC 7301), best first; one that offers nothing ignores what clients offer."""
+    if settings.kind != "http":
+        return ()
+    return ("h2", "http/1.1") if settings.http2.enabled else ("http/1.1",)
 
 
 _prepared: list[TlsContexts] = []

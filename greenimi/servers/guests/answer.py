@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from greenimi.codec.heads import render_fields
 from greenimi.message import Request, Response, Upgrade
-from greenimi.servers.stream import StreamConnection
 
 if TYPE_CHECKING:
     from greenimi.codec.http1 import Http1Codec
+    from greenimi.servers.stream import StreamConnection
 
 _KNOWN_STATUSES = 256
 _KNOWN_NAMES = 1024
@@ -188,14 +187,19 @@ class Answer:
         if self._request.version == "1.0" or self._begun or self._answered:
             return
         connection, codec = self._link()
-        codec.out.append(b"HTTP/1.1 103 Early Hints\r\n" + render_fields(headers) + b"\r\n")
+        codec.hint(headers)
         connection.flush()
 
     def _link(self) -> tuple[StreamConnection, Http1Codec]:
         connection: Any = self._request.connection
-        if not isinstance(connection, StreamConnection):
-            raise RuntimeError("write() needs greenimi's own server around it")  # noqa: TRY004 - nobody gave us a wrong type
-        return connection, connection.codec  # type: ignore[return-value]  # an HTTP codec as long as HTTP is spoken
+        if not is_ours(connection):
+            raise RuntimeError("write() needs greenimi's own server around it")
+        return connection, connection.codec
+
+
+def is_ours(connection: Any) -> bool:
+    """Whether it belongs to a server of greenimi's own, a stream of HTTP/2 included: then it has a codec to send by at any time."""
+    return hasattr(connection, "codec")
 
 
 def _checked_length(value: str) -> int:

@@ -72,8 +72,8 @@ class EnvironMaker:
         path = request.path if "%" not in target else _path_bytes(target)
         environ["PATH_INFO"] = path[self._cut :]
         environ["QUERY_STRING"] = request.query_string
-        if request.version == "1.0":
-            environ["SERVER_PROTOCOL"] = "HTTP/1.0"
+        if request.version != "1.1":
+            environ["SERVER_PROTOCOL"] = f"HTTP/{request.version}"
         connection: Any = request.connection
         address = connection.address
         if type(address) is tuple:
@@ -91,11 +91,23 @@ class EnvironMaker:
                 environ[key] += ("; " if key == "HTTP_COOKIE" else ", ") + value.strip(" \t")
             elif key:
                 environ[key] = value.strip(" \t")
+        if request.told is not None:
+            _tell(environ, request)
         if request.stream is not None:
             environ["wsgi.input"] = io.BufferedReader(BodyReader(request.stream))
         elif request.raw:
             environ["wsgi.input"] = io.BytesIO(request.raw)  # type: ignore[arg-type]  # what a layer has read already
         return environ
+
+
+def _tell(environ: dict[str, Any], request: Request) -> None:
+    """What trusted proxies say of the client goes before what the connection and the request say."""
+    if request.client != environ["REMOTE_ADDR"]:
+        environ["REMOTE_ADDR"] = request.client
+        environ.pop("REMOTE_PORT", None)  # that of the proxy
+    environ["wsgi.url_scheme"] = request.scheme
+    environ["HTTP_HOST"] = request.host
+    environ["SCRIPT_NAME"] = request.prefix + environ["SCRIPT_NAME"]
 
 
 def _path_bytes(target: str) -> str:

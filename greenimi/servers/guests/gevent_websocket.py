@@ -38,9 +38,13 @@ _TRY_LATER = 1013
 _TOGETHER = 16  # messages queued by one greenlet before they are sent
 
 
+_AS_BEFORE = {"REQUEST_METHOD": "GET", "HTTP_UPGRADE": "websocket", "HTTP_CONNECTION": "Upgrade"}
+"""Libraries of applications look for these, whatever HTTP the WebSocket came by."""
+
+
 def asks_for_websocket(request: Request) -> bool:
     """Whether an upgrade is one to WebSocket; whether it is a good one shows when it is opened."""
-    return request.method == "GET" and "websocket" in request.headers.get("upgrade", "").lower()
+    return request.version == "2" or (request.method == "GET" and "websocket" in request.headers.get("upgrade", "").lower())
 
 
 class GuestWebSockets:
@@ -59,13 +63,15 @@ class GuestWebSockets:
         The subprotocol is the one that ``app_protocol(path)`` of the application names (as ``Resource`` does), when the client offers it.
         """
         environ = self._make_environ(request)
+        if request.version == "2":
+            environ |= _AS_BEFORE
         app_protocol = getattr(self._server.application, "app_protocol", None)
         handshake = check_upgrade(request, (app_protocol(environ["PATH_INFO"]),) if app_protocol is not None else ())
         check_origin(request, self._origins)
         return Upgrade(partial(self._switch, request, environ), handshake.headers)
 
     def _switch(self, request: Request, environ: dict[str, Any], response: Upgrade, connection: StreamConnection) -> None:
-        rest = connection.codec.switch(response)  # type: ignore[attr-defined]  # an HTTP codec until now
+        connection, rest = connection.upgrade(response)
         codec = WebSocketCodec(max_message=self._max_message)
         connection.switch(codec, Conversation(self._server, request, environ, connection), request, rest)
 

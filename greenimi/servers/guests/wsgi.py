@@ -15,10 +15,11 @@ from greenimi.container.context import current
 from greenimi.dispatch.failure import report
 from greenimi.errors import ConfigError, ConnectionClosed, StartError
 from greenimi.message import Request, Response, Upgrade
-from greenimi.servers.guests.answer import Answer
+from greenimi.servers.guests.answer import Answer, is_ours
 from greenimi.servers.guests.environ import Application, EnvironMaker, FileWrapper
 from greenimi.servers.guests.gevent_websocket import GuestWebSockets, asks_for_websocket
-from greenimi.servers.guests.sendfile import send_file, sendable
+from greenimi.servers.guests.sendfile import sendable
+from greenimi.servers.sendfile import answer_from_file
 from greenimi.servers.settings import ServerSettings
 from greenimi.servers.sockets import Address
 from greenimi.servers.stream import StreamConnection
@@ -87,7 +88,7 @@ class Guest:
             return self._websockets.open(request)
         answer = Answer(request)
         environ = self._make(request)
-        if isinstance(request.connection, StreamConnection):  # not below another WSGI server
+        if is_ours(request.connection):  # not below another WSGI server
             environ["wsgi.early_hints"] = answer.early_hints
         try:
             result = self.application(environ, answer.start)
@@ -119,7 +120,7 @@ class Guest:
     def _file(request: Request, answer: Answer, wrapper: FileWrapper) -> Upgrade | None:
         """The answer that the kernel sends from a file; None where that is not possible."""
         connection: Any = request.connection
-        if not isinstance(connection, StreamConnection) or connection.tls is not None:
+        if type(connection) is not StreamConnection or connection.tls is not None:
             return None
         found = sendable(wrapper.file)
         if found is None:
@@ -132,19 +133,7 @@ class Guest:
 def _send(request: Request, descriptor: int, offset: int, count: int, response: Upgrade, connection: StreamConnection) -> None:
     """Answer with a file, once the layers have seen the response."""
     codec: Http1Codec = connection.codec  # type: ignore[assignment]  # HTTP is what it speaks
-    if codec.begin(request, response):
-        try:
-            send_file(connection, descriptor, offset, count)
-        except ConnectionClosed:
-            raise
-        except Exception as error:  # too late for another status: an unfinished body tells the client
-            report(error, request)
-            request.keep_alive = False
-        except BaseException:
-            codec.closing = True
-            raise
-    if not request.keep_alive:
-        codec.closing = True
+    answer_from_file(connection, codec, request, response, descriptor, offset, count)
     if codec.paused:  # a wish for another protocol was ignored: what came behind it is HTTP
         connection.take(codec.resume())
 

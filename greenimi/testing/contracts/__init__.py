@@ -14,5 +14,6 @@ from greenimi.testing.contracts.config import ConfigContract
 from greenimi.testing.contracts.framing import FramingContract
 from greenimi.testing.contracts.payload import PayloadContract
 from greenimi.testing.contracts.service import ServiceContract
+from greenimi.testing.contracts.session_store import SessionStoreContract
 
-__all__ = ["CodecContract", "ConfigContract", "FramingContract", "PayloadContract", "ServiceContract"]
+__all__ = ["CodecContract", "ConfigContract", "FramingContract", "PayloadContract", "ServiceContract", "SessionStoreContract"]

@@ -162,7 +162,7 @@ def test_certificates_of_clients(clients: str, options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("contexts", "offered", "chosen"),
-    [(HTTP, ("h2", "http/1.1"), "http/1.1"), (HTTP, (), None), (TCP, ("h2",), None)],
+    [(HTTP, ("http/1.1", "h2"), "h2"), (HTTP, ("spdy/3", "http/1.1"), "http/1.1"), (HTTP, (), None), (TCP, ("h2",), None)],
 )
 def test_application_protocols(contexts: TlsContexts, offered: tuple[str, ...], chosen: str | None) -> None:
     talk = Talk(contexts, protocols=offered)
@@ -172,7 +172,7 @@ def test_application_protocols(contexts: TlsContexts, offered: tuple[str, ...], 
 
 @pytest.mark.parametrize("options", [{}, OLD])
 def test_no_application_protocol_in_common(options: dict[str, Any]) -> None:
-    talk = Talk(protocols=("h2", "http/1.0"), **options)
+    talk = Talk(protocols=("h3", "http/1.0"), **options)
     with pytest.raises(HandshakeFailed, match="no application protocol") as caught:
         talk.shake_hands()
     talk.incoming.write(caught.value.last_words)

@@ -48,6 +48,24 @@ def test_environ_of_a_request(app: App, link: Links) -> None:
     assert environ["wsgi.input"].read() == b""
 
 
+def test_what_a_trusted_proxy_tells_of_the_client(make_echo: Callable[..., App], link: Links) -> None:
+    own = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-prefix"]
+    app = make_echo(web={"trusted": ["127.0.0.1"], "forwarded": own})
+    guest = Guest(b"")
+    mount(app, guest)
+    web = link(app)
+    told = ["X-Forwarded-For: 192.0.2.9", "X-Forwarded-Proto: https", "X-Forwarded-Host: shop.example", "X-Forwarded-Prefix: /shop"]
+    web.send(get("/guest/a", *told))
+    assert web.response()[0] == 200
+    environ = guest.environ
+    assert (environ["REMOTE_ADDR"], environ["wsgi.url_scheme"], environ["HTTP_HOST"]) == ("192.0.2.9", "https", "shop.example")
+    assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == ("/shop/guest", "/a")
+    assert "REMOTE_PORT" not in environ
+    web.send(get("/guest/a"))
+    assert web.response()[0] == 200
+    assert (guest.environ["REMOTE_ADDR"], guest.environ["REMOTE_PORT"]) == ("127.0.0.1", "0")
+
+
 def test_fields_that_could_be_taken_for_others_are_left_out(app: App, link: Links) -> None:
     guest = Guest(b"")
     mount(app, guest)

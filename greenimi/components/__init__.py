@@ -1,0 +1,1 @@
+"""Packages that an application asks for by name: ``include = ["greenimi.components.openapi"]``."""
