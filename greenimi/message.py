@@ -324,7 +324,7 @@ class Request(Located, Message):
         """The cookies that came, read when first asked for.  What must not be forged is signed, or in the session: clients send any."""
         cookies = self._cookies
         if cookies is None:
-            cookies = parse_cookies(self.headers.get("cookie", ""))
+            cookies = parse_cookies("; ".join(self.headers.get_all("cookie")))  # several where a proxy made HTTP/1 of HTTP/2
             self._cookies = cookies
         return cookies
 
@@ -340,7 +340,8 @@ class Request(Located, Message):
         return self.raw  # type: ignore[return-value]
 
     def __repr__(self) -> str:
-        return f"<Request {self.method} {self.target}>"
+        path, mark, _ = self.target.partition("?")
+        return f"<Request {self.method} {path}{mark and '?...'}>"  # it goes to logs, and queries may hold secrets
 
 
 Trailers = Iterable[tuple[str, str]]
@@ -370,6 +371,15 @@ class Response:
         self.content_type = content_type
         self.headers = tuple(headers)
         self.trailers = trailers
+        if self.headers:
+            self._take_content_type()
+
+    def _take_content_type(self) -> None:
+        """There is one: where it is among the fields, that."""
+        found = [value for name, value in self.headers if name.lower() == "content-type"]
+        if found:
+            self.content_type = found[-1]
+            self.headers = tuple(field for field in self.headers if field[0].lower() != "content-type")
 
     def answer(self, request: Request) -> Response:
         """What is sent to ``request``.  Asked of subclasses once, behind all layers but those that also see the answers to errors."""

@@ -5,7 +5,7 @@ root=$(pwd -P)
 venv=$root/.venv
 
 # Every Debian package that something in the project needs, by who needs it.
-debian_for_tests=(curl socat netcat-openbsd openssl chromium)
+debian_for_tests=(curl socat netcat-openbsd openssl chromium libssl-dev nghttp2-client)
 debian_for_load=(wrk nghttp2-client nginx libssl-dev openssl)
 debian_for_services=(redis-server mariadb-server)
 debian_for_soak=(slowhttptest libfaketime iproute2 iptables)

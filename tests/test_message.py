@@ -167,6 +167,7 @@ def test_headers_and_query_are_taken_apart_once() -> None:
 def test_cookies() -> None:
     assert request("", 'Cookie: a=1; b="x y"; c=').cookies == {"a": "1", "b": "x y", "c": ""}
     assert request().cookies == {}
+    assert request("", "Cookie: a=1\r\nHost: x\r\nCookie: b=2; a=3").cookies == {"a": "1", "b": "2"}
 
 
 @pytest.mark.parametrize("bad", ["b/c=2", "b@c", "b[0]=2", '{"x":1}=2'])
@@ -205,6 +206,16 @@ def test_messages_start_empty() -> None:
 def test_responses() -> None:
     assert (Response().status, Response().body, Response().headers) == (200, b"", ())
     assert Response("x", headers=[("A", "b")]).headers == (("A", "b"),)
+
+
+def test_a_request_does_not_tell_its_query_to_logs() -> None:
+    assert repr(Request("GET", "/a?token=x", "/a", "token=x", "")) == "<Request GET /a?...>"
+    assert repr(Request("GET", "/a", "/a", "", "")) == "<Request GET /a>"
+
+
+def test_a_response_has_one_content_type() -> None:
+    found = Response("<b>", headers=[("A", "b"), ("content-type", "text/html")])
+    assert (found.content_type, found.headers) == ("text/html", (("A", "b"),))
     switched: list[Any] = []
     upgrade = Upgrade(lambda response, connection: switched.append(connection), [("Upgrade", "x")])
     upgrade.switch(upgrade, "connection")

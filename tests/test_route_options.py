@@ -27,12 +27,32 @@ def test_options_that_do_not_exist(decorator: str, option: str, text: str) -> No
     assert str(caught.value) == text
 
 
-@pytest.mark.parametrize("decorator", [marks.get, marks.route, marks.resource])
+NEED_BRACKETS = [
+    marks.get,
+    marks.route,
+    marks.resource,
+    marks.requires,
+    marks.view,
+    marks.inherit,
+    marks.on_missing,
+    marks.health_check,
+]
+
+
+@pytest.mark.parametrize("decorator", NEED_BRACKETS)
 def test_decorators_that_need_their_brackets(decorator: Any) -> None:
     class Orders: ...
 
     with pytest.raises(TypeError, match=r"@\w+\("):
         decorator(Orders)
+
+
+def test_what_answers_errors_names_them() -> None:
+    def answer(error: Exception, message: object) -> str:
+        return ""
+
+    with pytest.raises(TypeError, match=r"write @on_error\(KeyError\), with its brackets"):
+        marks.on_error(answer)  # type: ignore[arg-type]
 
 
 def test_what_a_controller_says_its_routes_may_say_too() -> None:

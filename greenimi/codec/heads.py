@@ -59,10 +59,17 @@ class ResponseHeads:
             self.blocks[status, content_type] = block
 
     def start(self, status: int, content_type: str) -> bytes:
-        """Status line, date and content type."""
+        """Status line, date and content type.  Raises ValueError like ``check_status`` and ``check_value``."""
+        check_status(status)
         check_value("content-type", content_type)
         kind = f"Content-Type: {content_type}\r\n" if content_type else ""
         return f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}\r\nDate: {self._date}\r\n{kind}".encode("latin-1")
+
+
+def check_status(status: int) -> None:
+    """Raise ValueError for what is no final status: behind a 1xx a client waits for another, and takes the body for that."""
+    if not 200 <= status <= 599:
+        raise ValueError(f"{status} is not the status of a response")
 
 
 def check_name(name: str) -> None:

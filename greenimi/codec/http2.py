@@ -1,7 +1,7 @@
 """HTTP/2, server side (RFC 9113), sans-IO: frames to requests, answers to frames.
 
-Header compression is hpack's, settings and error codes are h2's; connection and streams are our own: see decision 0016.  Whatever a peer
-can make grow, or make us do for nothing, has a limit that is looked at before anything is kept.
+Header compression is hpack's, error codes and the values of settings are h2's; connection and streams are our own: see decision 0017.
+Whatever a peer can make grow, or make us do for nothing, has a limit that is looked at before anything is kept.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from greenimi.message import Body, Request
 
 _CONTINUATIONS = 16  # of one head
 _SLACK = 1024  # bytes that a block may be longer than the head it stands for
-_SETTING_CODES = frozenset(SettingCodes)
+_RULES = Settings(client=True)  # what values may be; no connection's own
 
 NewStream = Callable[[Http2Link, int, Request | None], StreamCodec]
 
@@ -47,7 +47,6 @@ class Http2Codec(Http2Link):
         "_found",
         "_new_stream",
         "_preface",
-        "_remote",
         "_rest",
         "_said_settings",
     )
@@ -55,7 +54,6 @@ class Http2Codec(Http2Link):
     def __init__(self, limits: Http2Limits, heads: ResponseHeads, new_stream: NewStream = StreamCodec) -> None:
         super().__init__(limits, heads)
         self._new_stream = new_stream
-        self._remote = Settings(client=True)
         self._blocks = Blocks(2 * limits.head, limits.table)
         self._preface: bytes | None = frames.PREFACE  # what is left of it; None once SETTINGS came, too
         self._said_settings = False
@@ -146,7 +144,10 @@ class Http2Codec(Http2Link):
             (SettingCodes.MAX_HEADER_LIST_SIZE, limits.head),
             (SettingCodes.ENABLE_CONNECT_PROTOCOL, 1),
         )
-        self.out.append(frames.settings(values) + frames.window_update(0, limits.connection_window - 65535))
+        self.out.append(frames.settings(values))
+        more = limits.connection_window - 65535
+        if more:  # by 0 it would be an error
+            self.out.append(frames.window_update(0, more))
 
     def upgrade(self, request: Request, settings: bytes) -> bool:
         """The connection spoke HTTP/1.1 until ``request``, which is answered on stream 1 (RFC 7540 section 3.2).
@@ -214,7 +215,7 @@ class Http2Codec(Http2Link):
         if stream is not None:
             self.out.append(frames.reset(number, fault.code))
             self._cut(stream, RESET_BY_US, ProtocolError(fault.text))
-        elif number > self._last or not number & 1:  # it is idle, and cannot be reset
+        elif self._idle(number):  # it cannot be reset
             raise ConnectionFault(fault.code, fault.text)
         else:
             self.out.append(frames.reset(number, fault.code))
@@ -241,6 +242,10 @@ class Http2Codec(Http2Link):
         if stream.held is not None and stream.remote_done and not stream.local_done:
             self._give_out(stream)
 
+    def _idle(self, number: int) -> bool:
+        """Nobody began this stream.  Those that came when we had said goodbye may have been begun: we did not look."""
+        return not number & 1 or self._last < number <= self._last_taken
+
     def _late(self, number: int, what: str) -> None:
         """A frame of a stream that is over, or was never begun.  Nothing happens when it may have been on its way."""
         how = self._end_of(number)
@@ -254,7 +259,7 @@ class Http2Codec(Http2Link):
     def _window_update(self, number: int, increment: int) -> None:
         self.spend(1)
         stream = self.streams.get(number)
-        if stream is None and number and (number > self._last or not number & 1):
+        if stream is None and number and self._idle(number):
             raise broken("WINDOW_UPDATE of a stream that was not begun")
         if not increment:
             fault = StreamFault if number else ConnectionFault
@@ -273,29 +278,25 @@ class Http2Codec(Http2Link):
         if stream is not None:
             self.spend(5)
             self._cut(stream, RESET_BY_PEER, ProtocolError("the client reset the stream"))
-        elif number > self._last or not number & 1:
+        elif self._idle(number):
             raise broken("RST_STREAM of a stream that was not begun")
         else:
             self.spend(1)
 
     def _apply(self, payload: bytes) -> None:
         """Take over the peer's settings (RFC 9113 section 6.5)."""
-        remote = self._remote
-        changed: dict[SettingCodes | int, int] = {}
+        window = self.initial_window
         for code, value in frames.settings_in(payload):
-            if code in _SETTING_CODES:
-                try:
-                    remote.validate_received_setting(code, value)
-                except InvalidSettingsValueError as error:
-                    raise ConnectionFault(ErrorCodes(error.error_code), f"the setting {code} cannot be {value}") from None
-                changed[SettingCodes(code)] = value
-        remote.update(changed)
-        changes = remote.acknowledge()
-        self.peer_frame = min(frames.FRAME_SIZE, remote.max_frame_size)
-        if SettingCodes.HEADER_TABLE_SIZE in changes:
-            self._prefix = b"\x20"  # we use no table; a peer that makes its own smaller wants to hear so (RFC 7541 section 4.2)
-        more = remote.initial_window_size - self.initial_window
-        self.initial_window = remote.initial_window_size
+            try:
+                _RULES.validate_received_setting(code, value)
+            except InvalidSettingsValueError as error:
+                raise ConnectionFault(ErrorCodes(error.error_code), f"the setting {code} cannot be {value}") from None
+            if code == SettingCodes.INITIAL_WINDOW_SIZE:
+                window = value
+            elif code == SettingCodes.HEADER_TABLE_SIZE:
+                self._prefix = b"\x20"  # we use no table; a peer that makes its own smaller wants to hear so (RFC 7541 section 4.2)
+        more = window - self.initial_window
+        self.initial_window = window
         for stream in self.streams.values() if more else ():
             try:
                 stream.widen(more)
@@ -348,6 +349,7 @@ class Http2Codec(Http2Link):
             self._late(number, "HEADERS")
             return
         if number > self._last_taken:
+            self.spend(1)
             return
         self._last = number
         if fault is not None:
@@ -359,16 +361,12 @@ class Http2Codec(Http2Link):
             try:
                 known = request_head(fields, limits)
             except ProtocolError as error:
-                self._refuse(number, end, error)
+                stream = self.streams[number] = self._new_stream(self, number, None)
+                stream.remote_done = bool(end)
+                stream.fail(error, to_head=(b":method", b"HEAD") in fields)
                 return
             self._blocks.remember(block, known)
         self._open(number, end, known)
-
-    def _refuse(self, number: int, end: int, error: ProtocolError) -> None:
-        """Answer a request that is not given to anybody."""
-        stream = self.streams[number] = self._new_stream(self, number, None)
-        stream.remote_done = bool(end)
-        stream.fail(error)
 
     def _trailing(self, stream: StreamCodec, fields: Sequence[tuple[bytes, bytes]], end: int) -> None:
         if stream.remote_done:

@@ -17,7 +17,7 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 LARGEST_WINDOW = 2**31 - 1
 LAST_STREAM = 2**31 - 1
 FRAME_SIZE = 16384
-"""Bytes of a frame that everybody takes."""
+"""Bytes of a frame that everybody takes.  We send none that are larger, whatever a peer says that it takes."""
 
 _SIZES = {PRIORITY: 5, RST_STREAM: 4, PING: 8, WINDOW_UPDATE: 4}
 _OF_STREAMS = frozenset({DATA, HEADERS, PRIORITY, RST_STREAM, PUSH_PROMISE, CONTINUATION})
@@ -98,7 +98,7 @@ def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     return HEAD.pack(size >> 8, size & 0xFF, kind, flags, stream) + payload
 
 
-def head_frames(stream: int, block: bytes, flags: int, limit: int) -> bytes:
+def head_frames(stream: int, block: bytes, flags: int, limit: int = FRAME_SIZE) -> bytes:
     """HEADERS with ``block``, and CONTINUATION where it holds more than ``limit`` bytes.  ``flags``: END_STREAM or 0."""
     size = len(block)
     if size <= limit:

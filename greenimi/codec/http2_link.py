@@ -47,7 +47,6 @@ class Http2Link(Codec):
         "initial_window",
         "limits",
         "orphans",
-        "peer_frame",
         "room",
         "streams",
         "window",
@@ -62,7 +61,6 @@ class Http2Link(Codec):
         self.orphans = 0
         self.window = 65535
         self.initial_window = 65535  # of a stream, as the peer says
-        self.peer_frame = frames.FRAME_SIZE
         self.room = limits.room
         self._waiting: dict[StreamCodec, None] = {}  # with something to send that a window or the room held back
         self._prefix = b""  # of the next block of a head
@@ -98,7 +96,7 @@ class Http2Link(Codec):
         """The frames of a head."""
         if self._prefix:
             block, self._prefix = self._prefix + block, b""
-        return frames.head_frames(number, block, flags, self.peer_frame)
+        return frames.head_frames(number, block, flags)
 
     def status_block(self, status: int) -> bytes:
         """The beginning of a head that has no content type."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from h2.errors import ErrorCodes
 
 from greenimi.codec import http2_frames as frames
+from greenimi.codec.heads import check_status
 from greenimi.codec.http2_heads import encode, encode_fields, encode_length, encode_status, malformed
 from greenimi.errors import ConnectionClosed, ProtocolError
 from greenimi.message import Body, Request, Response, Upgrade
@@ -24,7 +25,8 @@ ENDED = 2
 
 _NO_BODY = frozenset({204, 304})
 _MANY_CHUNKS = 256  # of a body that arrives in small frames: put together, they take less memory
-_SOME_REQUEST = Request("GET", "/", "/", "", "", "2")  # its method matters: the answer has a body
+_SOME_REQUEST = Request("GET", "/", "/", "", "", "2")  # its method matters: the answer has a body,
+_SOME_HEAD = Request("HEAD", "/", "/", "", "", "2")  # or none
 
 
 class StreamCodec:
@@ -93,10 +95,11 @@ class StreamCodec:
     # -- in: called by the connection ---------------------------------------------------------------------------------
     def feed(self, data: bytes, size: int, *, end: bool) -> None:
         """DATA arrived, ``size`` bytes of it with padding.  Raises StreamFault."""
-        if self.remote_done:
-            raise frames.StreamFault(ErrorCodes.STREAM_CLOSED, "DATA behind the end of a stream")
         self._grant -= size
-        if self._grant < 0:
+        if self.remote_done or self._grant < 0:
+            self._link.give_back(size)  # the connection goes on
+            if self.remote_done:
+                raise frames.StreamFault(ErrorCodes.STREAM_CLOSED, "DATA behind the end of a stream")
             raise frames.StreamFault(ErrorCodes.FLOW_CONTROL_ERROR, "more DATA than the stream's window")
         body = self.body
         if body is None or (self.local_done and not self.tunnel):
@@ -244,6 +247,7 @@ class StreamCodec:
 
     def _ready_block(self, status: int, content_type: str) -> bytes:
         """Make and keep the beginning of blocks with this status and content type."""
+        check_status(status)
         heads = self._link.heads
         fields = [("date", heads.date)]
         if content_type:
@@ -316,9 +320,10 @@ class StreamCodec:
         self.tunnel = False
         self.release()
 
-    def fail(self, error: ProtocolError) -> None:
-        """Answer with an error of HTTP."""
-        self.respond(_SOME_REQUEST, Response(error.text.encode(errors="replace") + b"\n", error.status))
+    def fail(self, error: ProtocolError, *, to_head: bool = False) -> None:
+        """Answer with an error of HTTP.  ``to_head``: what cannot be taken for a request was one of HEAD, so no body may follow."""
+        request = self.held or (_SOME_HEAD if to_head else _SOME_REQUEST)
+        self.respond(request, Response(error.text.encode(errors="replace") + b"\n", error.status))
 
     def turn_away(self) -> None:
         """Say that there is too much to do."""
@@ -339,7 +344,7 @@ class StreamCodec:
     def _send(self, data: bytes, *, end: bool) -> None:
         link = self._link
         size = len(data)
-        if not self.pending and size <= link.peer_frame and size <= self.window and size <= link.window and link.room > 0:
+        if not self.pending and size <= frames.FRAME_SIZE and size <= self.window and size <= link.window and link.room > 0:
             self._frame(data, size, last=end)
             return
         if size:
@@ -372,7 +377,7 @@ class StreamCodec:
                 self._frame(b"", 0, last=True)
             return True
         link = self._link
-        size = min(link.peer_frame, self.window, link.window, self.pending)
+        size = min(frames.FRAME_SIZE, self.window, link.window, self.pending)
         if size <= 0:
             return False
         parts = self._parts

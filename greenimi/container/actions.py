@@ -65,7 +65,9 @@ class Actions:
                 conflicts.setdefault(action.discriminator, [first.where]).append(action.where)
         if conflicts:
             lines = [f"{describe(what)}: {' and '.join(map(str, places))}" for what, places in conflicts.items()]
-            raise ConflictError("\n".join(lines), hint="keep one of them; a bean is replaced by name in conf: [beans.<name>] class = ...")
+            beans = any(isinstance(what, tuple) and what[0] == "bean" for what in conflicts)
+            replaced = "; a bean is replaced by name in conf: [beans.<name>] class = ..." if beans else ""
+            raise ConflictError("\n".join(lines), hint=f"keep one of them{replaced}")
 
     def _run(self, action: Action) -> None:
         try:

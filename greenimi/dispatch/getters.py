@@ -17,7 +17,7 @@ from greenimi.validate.convert import Converter
 from greenimi.validate.dotted import ABSENT, dig
 from greenimi.validate.problems import BindError, Problem
 from greenimi.validate.shapes import Shape, shape_of
-from greenimi.web.request import payload_of
+from greenimi.web.request import ensure_decoded, payload_of
 from greenimi.web.uploads import UploadedFile
 
 Getter = Callable[[Any], Any]
@@ -201,13 +201,18 @@ def from_body(parameter: Parameter) -> Getter:
     def get(request: Request) -> Any:
         if not (takes_nothing or has_body(request)):
             return parameter.missing("body")
-        if decode is not None and request.data is None and is_json(request.headers.get("content-type", "")):
+        headers = request.headers
+        if decode is not None and request.data is None and is_json(headers.get("content-type", "")) and "content-encoding" not in headers:
             try:
                 return decode(request.body())  # at once to the declared type, nothing in between
             except _UNREADABLE:
                 pass  # what follows says whether it cannot be read, or what does not fit
         body = payload_of(request)
-        return of_form(body) if request.form else of_body(body)
+        try:
+            return of_form(body) if request.form else of_body(body)
+        except BindError:
+            ensure_decoded(request)
+            raise
 
     return get
 

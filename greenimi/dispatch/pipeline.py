@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
+from types import GeneratorType
 from typing import Any
 
 from greenimi.container.onion import Proceed, compose
@@ -18,10 +19,10 @@ from greenimi.dispatch.fields import FieldRouter
 from greenimi.dispatch.layers import resolve_layers
 from greenimi.dispatch.route import Route
 from greenimi.dispatch.routing import WEBSOCKET, Routing, limited
-from greenimi.errors import BadMessage, NotFound
+from greenimi.errors import BadMessage, ConfigError, NotFound, StartError
 from greenimi.interfaces import IPayload
 from greenimi.message import Message, Reply, Request, Response
-from greenimi.web.response import render
+from greenimi.web.response import begin, render
 
 log = logging.getLogger("greenimi.dispatch")
 
@@ -44,7 +45,11 @@ class RouteBuilder:
         return bound
 
     def call(self, route: Route) -> Proceed:
-        call = compose(self.layers(route.layers), route.bind(self.method(route)))
+        try:
+            layers = self.layers(route.layers)
+        except ConfigError as error:
+            raise StartError(f"{route.where}: {error.text}", hint=error.hint) from None
+        call = compose(layers, route.bind(self.method(route)))
         limit = route.options.get("max_body")
         return call if limit is None else limited(call, limit)
 
@@ -98,7 +103,10 @@ class HttpPipeline:
 
     def _handle(self, request: Request) -> Response:
         try:
-            return render(self._chain(request), request)
+            response = render(self._chain(request), request)
+            if type(response.body) is GeneratorType:
+                begin(response, request)
+            return response
         except Exception as error:
             return self._failed(error, request)
 

@@ -15,8 +15,9 @@ from greenimi.codec.payload import payload_from
 from greenimi.container.onion import compose
 from greenimi.container.registry import Container
 from greenimi.container.service import Tier
-from greenimi.dispatch.pipeline import Handlers, HttpPipeline, MessagePipeline, RouteBuilder
+from greenimi.dispatch.pipeline import Handlers, HttpPipeline, MessagePipeline, Page, RouteBuilder
 from greenimi.dispatch.route import Route
+from greenimi.errors import ConfigError
 from greenimi.event import Events
 from greenimi.event.lifecycle import HubBlocked, ServerCreated, ServerCreating, ServersCreated, ServersCreating, ServerStarting
 from greenimi.servers.around import guarded, inner_layers, outer_layers
@@ -31,9 +32,7 @@ from greenimi.servers.timelimit import TimeLimits
 from greenimi.servers.udp import UdpServer
 from greenimi.servers.watch.guard import Blocked, Guard
 from greenimi.servers.websocket import WebSocketDoor
-from greenimi.web.errorpage import ErrorPages
 from greenimi.web.identity import EachDatagram, RequestIdentity
-from greenimi.web.static import StaticFiles
 from greenimi.web.templates import Templates
 
 log = logging.getLogger("greenimi.servers")
@@ -101,7 +100,10 @@ class Doors:
         emit(ServersCreating())
         for plan in self._plans:
             emit(ServerCreating(plan.name))
-            self.servers[plan.name] = self._build(plan)
+            try:
+                self.servers[plan.name] = self._build(plan)
+            except ConfigError as error:
+                raise ConfigError(f"servers.{plan.name}: {error.text}", hint=error.hint) from None
             emit(ServerCreated(plan.name))
         emit(ServersCreated())
 
@@ -206,7 +208,7 @@ class Doors:
             outer=outer_layers(settings, plan.container),
             error_handlers=plan.error_handlers,
             missing=plan.missing,
-            page=ErrorPages(settings.error_pages, debug=self._debug) if self._debug or settings.error_pages.folder else None,
+            page=self._error_pages(settings),
             debug=self._debug,
         )
         by_path: dict[str, list[Route]] = {}
@@ -222,7 +224,17 @@ class Doors:
         for found in plan.mounts:
             guest = load_guest(found.application, found.prefix, settings)
             pipeline.mount(guest.prefix, compose(limits.layers(settings.max_time), guest))
-        for path, folder in settings.static.items():
-            prefix = clean_prefix(path)
-            pipeline.mount(prefix, StaticFiles(prefix, folder))
+        if settings.static:
+            from greenimi.web.static import StaticFiles
+
+            for path, folder in settings.static.items():
+                prefix = clean_prefix(path)
+                pipeline.mount(prefix, StaticFiles(prefix, folder))
         return HttpServer(plan.name, settings, plan.container, self.runtime, pipeline)
+
+    def _error_pages(self, settings: ServerSettings) -> Page | None:
+        if not (self._debug or settings.error_pages.folder):
+            return None
+        from greenimi.web.errorpage import ErrorPages
+
+        return ErrorPages(settings.error_pages, debug=self._debug)

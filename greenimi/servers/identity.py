@@ -17,9 +17,9 @@ from greenimi.marks import Mark, marks_of
 from greenimi.message import Message, Reply
 from greenimi.servers.messages import MessageEndpoint
 from greenimi.servers.settings import ServerSettings
-from greenimi.web.authenticators import ConfiguredKeys, ConfiguredUsers, SessionIdentity
 from greenimi.web.guards import PUBLIC, Guard, guard_of, guards_of_handshake
 from greenimi.web.identity import Authenticators
+from greenimi.web.settings import IdentitySettings
 
 if TYPE_CHECKING:
     from greenimi.container.setup import Setup
@@ -59,16 +59,26 @@ def authenticators_for(settings: ServerSettings, container: Container, marked: S
     """Those of a server, in the order they are asked; None when it has none.  ``marked``: those with the mark.  Raises StartError."""
     identity = settings.identity
     found: list[IAuthenticator] = [_listed(container, dotted) for dotted in identity.authenticators]
-    if identity.session:
-        if not settings.session.driver:
-            raise ConfigError("identity.session: the server keeps no sessions", hint='say where: driver = "memory" in its table session')
-        found.append(SessionIdentity())
-    if identity.keys:
-        found.append(ConfiguredKeys(identity))
-    if identity.users:
-        found.append(ConfiguredUsers(identity))
-    found += [container.get(target) for target in marked]
+    if identity.session and not settings.session.driver:
+        raise ConfigError("identity.session: the server keeps no sessions", hint='say where: driver = "memory" in its table session')
+    if identity.session or identity.keys or identity.users:
+        found += _configured(identity)
+    listed = {type(each) for each in found}  # one that conf lists as well is asked once, in the place that conf gives it
+    beans: list[IAuthenticator] = [container.get(target) for target in marked]
+    found += [bean for bean in beans if type(bean) not in listed]
     return Authenticators(found) if found else None
+
+
+def _configured(settings: IdentitySettings) -> list[IAuthenticator]:
+    """The session, keys and users of conf."""
+    from greenimi.web.authenticators import ConfiguredKeys, ConfiguredUsers, SessionIdentity
+
+    found: list[IAuthenticator] = [SessionIdentity()] if settings.session else []
+    if settings.keys:
+        found.append(ConfiguredKeys(settings))
+    if settings.users:
+        found.append(ConfiguredUsers(settings))
+    return found
 
 
 def handshake_guards(routes: Sequence[Route], settings: ServerSettings) -> list[Guard]:

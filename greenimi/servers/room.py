@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,15 +11,16 @@ from greenimi.dispatch.route import Route, ServerFacts, add_controller, add_mark
 from greenimi.errors import ConfigError, ConflictError, StartError
 from greenimi.event import Events
 from greenimi.marks import Mark
+from greenimi.servers.around import has_sessions
 from greenimi.servers.configured import configured_servers
 from greenimi.servers.doors import Doors, Plan
 from greenimi.servers.guests.wsgi import mount
 from greenimi.servers.identity import add_identity
 from greenimi.servers.settings import ServerSettings, WorkerSettings
 from greenimi.web.forms import Uploads
+from greenimi.web.session import Session
 from greenimi.web.templates import Templates
 from greenimi.web.urls import Urls
-from greenimi.web.views import view_layer
 
 if TYPE_CHECKING:
     from greenimi.container.setup import Setup
@@ -84,7 +86,13 @@ def _add_views(setup: Setup, settings: dict[str, ServerSettings]) -> None:
             setup.server_container(name).add(Templates, templates[name])
             if len(templates) == 1:
                 setup.container.add(Templates, templates[name])
-    add_mark_layer(setup, "view", lambda mark, route: view_layer(mark, templates.get(route.server)))
+
+    def layer(mark: Mark, route: Route) -> Any:
+        from greenimi.web.views import view_layer  # with what renders XML and the like: only where somebody uses it
+
+        return view_layer(mark, templates.get(route.server))
+
+    add_mark_layer(setup, "view", layer)
 
 
 def _check_sessions(settings: dict[str, ServerSettings], workers: WorkerSettings) -> None:
@@ -102,7 +110,33 @@ def _note_handler(setup: Setup, owner: type | None, name: str, target: Any, mark
         def function(*args: Any) -> Any:
             return getattr(setup.container.get(owner), name)(*args)
 
+    _check_arguments(owner, name, target, mark)
     setup.note("message handler", _Handler(mark.kind, mark.options["server"], mark.options.get("kinds", ()), function))
+
+
+def _check_arguments(owner: type | None, name: str, target: Any, mark: Mark) -> None:
+    """What is wrong with the one that answers errors should not be found out by an error."""
+    given = ("error", "message") if mark.kind == "error_handler" else ("message",)
+    label = name if owner is None else f"{owner.__qualname__}.{name}"
+    if inspect.iscoroutinefunction(target):
+        raise StartError(f"{mark.where}: nobody awaits {label}", hint="write def instead of async def")
+    try:
+        inspect.signature(target).bind(*(given if owner is None else ("self", *given)))
+    except TypeError:
+        raise StartError(f"{mark.where}: {label} is called with ({', '.join(given)}), which it does not take") from None
+
+
+def _check_asked_sessions(routes: Sequence[Route], settings: ServerSettings) -> None:
+    """A handler that asks for what its server has not would fail each request."""
+    if has_sessions(settings):
+        return
+    for route in routes:
+        for parameter in route.parameters:
+            if parameter.annotation is Session or (parameter.source == "session" and parameter.required):
+                hint = f"say where they are kept: driver in [servers.{route.server}.session]"
+                raise StartError(
+                    f"{route.where}: {parameter.name} comes from the session, and the server {route.server} has none", hint=hint
+                )
 
 
 def _check_websocket_paths(routes: Sequence[Route]) -> None:
@@ -136,6 +170,7 @@ def _add_doors(setup: Setup, settings: dict[str, ServerSettings], workers: Worke
             raise StartError(f"the server {name} has {len(missing)} @on_missing handlers; it can use one")
         own = [route for route in routes if route.server == name]
         _check_websocket_paths(own)
+        _check_asked_sessions(own, found)
         mounts = [mounted for mounted in setup.introspect("mount") if mounted.server == name]
         authenticators = [marked.target for marked in setup.introspect("authenticator") if marked.server == name]
         plans.append(Plan(name, found, setup.server_container(name), own, errors, missing[0] if missing else None, mounts, authenticators))

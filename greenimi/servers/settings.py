@@ -98,6 +98,7 @@ class ServerSettings:
     session: SessionSettings = option(SessionSettings(), "What it remembers of a client from one request to the next.")
     csrf: CsrfSettings = option(CsrfSettings(), "Requests that pages of other sites make in the name of their visitors.")
     max_message: int = option(1024 * 1024, "Bytes of a WebSocket message, a TCP packet or a UDP datagram.")
+    hosts: list[str] = option([], "Hosts that it answers for: shop.example, *.shop.example; others get 421.  Empty: any.")
     origins: list[str] = option([], "Origins that may open WebSockets besides the server's own host; * for any.")
     max_time: float = option(0.0, "Seconds that a handler may take for its answer before it is stopped (503); 0 means as long as it likes.")
     forwarded: list[str] = option(

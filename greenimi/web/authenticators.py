@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import base64
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from greenimi.errors import Unauthorized
+from greenimi.errors import ConfigError, Unauthorized
 from greenimi.message import Identity, Message, Request
 from greenimi.web.identity import CHALLENGE, has_expired
-from greenimi.web.passwords import PasswordChecker, hash_key
+from greenimi.web.passwords import PasswordChecker, check_kept, hash_key
 from greenimi.web.session import session_of
 from greenimi.web.settings import IdentitySettings
 
 _LONGEST_USER = 256
+_is_digest = re.compile("[0-9A-Fa-f]{64}").fullmatch
 
 
 def credentials(request: Request, scheme: str) -> str | None:
@@ -202,6 +204,10 @@ class ConfiguredKeys(ApiKey):
         self.realm = settings.realm
         self.header = settings.key_header
         self.query = settings.key_query
+        for who, key in settings.keys.items():
+            if not _is_digest(key.digest):
+                hint = "greenimi.web.hash_key makes it of the key; only the hash stands in conf"
+                raise ConfigError(f"identity.keys.{who}.digest: these are not 64 hexadecimal digits", hint=hint)
         self._identities = {key.digest.lower(): Identity(who, frozenset(key.roles)) for who, key in settings.keys.items()}
 
     def find(self, digest: str) -> Identity | None:
@@ -213,6 +219,11 @@ class ConfiguredUsers(Basic):
 
     def __init__(self, settings: IdentitySettings) -> None:
         self.realm = settings.realm
+        for name, user in settings.users.items():
+            try:
+                check_kept(user.password)
+            except ValueError as error:
+                raise ConfigError(f"identity.users.{name}.password: {error}") from None
         self._accounts = {name: Account(Identity(name, frozenset(user.roles)), user.password) for name, user in settings.users.items()}
 
     def find(self, user: str) -> Account | None:

@@ -26,8 +26,8 @@ _AROUND = 4
 _LONGEST = 400
 _LONGEST_TEXT = 4000
 
-_WORDS = r"passw|passphrase|secret|token|authorization|cookie|credential|session|signature|api_?key"
-_is_secret = re.compile(rf"{_WORDS}|(^|_)key$", re.IGNORECASE).search
+_WORDS = r"passw|passphrase|secret|token|authorization|cookie|credential|session|signature|api[_-]?key"
+_is_secret = re.compile(rf"{_WORDS}|(^|[_-])key$", re.IGNORECASE).search
 _NAME = rf"""(?P<name>(?<![\w-])[\w-]*(?:{_WORDS})[\w-]*["']?\s*[=:]\s*)"""
 _VALUE = r"""(?:b?'(?:[^'\\]|\\.)*'?|b?"(?:[^"\\]|\\.)*"?|[^\s,;&)}\]]+)"""
 _NAMED = re.compile(_NAME + _VALUE, re.IGNORECASE)

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from greenimi.message import Request, Response
 from greenimi.web.conditional import entity_tag
-from greenimi.web.files import FileBody, answer_with, open_below, open_file
+from greenimi.web.files import FileBody, answer_with, open_below, open_file, whole
 from greenimi.web.media_types import content_type_of
 
 _KEPT = "!#$&+-.^_`|~"  # what RFC 8187 calls attr-char, besides letters and digits
@@ -53,6 +53,8 @@ class FileResponse(Response):
         body = self.body
         if type(body) is not FileBody:  # a layer put something else in its place
             return self
+        if self.status != 200 or request.method not in ("GET", "HEAD"):  # conditions and ranges are about what GET would give
+            return whole(request, body, self.status, self.content_type, self.headers)
         return answer_with(request, body, self.content_type, self.headers)
 
 

@@ -39,7 +39,7 @@ class ErrorPages:
     """
 
     def __init__(self, settings: ErrorPageSettings, *, debug: bool) -> None:
-        """Raises ConfigError when there is no such folder."""
+        """Raises ConfigError when there is no such folder, or no page in it."""
         self._debug = debug
         self._pages = _pages_in(settings.folder)
 
@@ -66,4 +66,7 @@ def _pages_in(folder: str) -> Mapping[str, Template]:
         return {}
     if not Path(folder).is_dir():
         raise ConfigError(f"there is no folder {folder}")
-    return {file.stem: Template(file.read_text(encoding="utf-8")) for file in Path(folder).glob("[45][0-9x][0-9x].html")}
+    found = {file.stem: Template(file.read_text(encoding="utf-8")) for file in Path(folder).glob("[45][0-9x][0-9x].html")}
+    if not found:
+        raise ConfigError(f"there is no page in the folder {folder}", hint="call them by the status: 404.html, 4xx.html, 5xx.html")
+    return found

@@ -140,20 +140,21 @@ def _answer(request: Request, body: FileBody, content_type: str, headers: Iterab
     if asked is not None and range_is_current(request.headers, body.etag, body.modified):
         spans = parse_range(asked, body.length)
     if spans is None:
-        return _whole(request, body, 200, content_type, fields)
+        return whole(request, body, 200, content_type, fields)
     if not spans:
         size = ("Content-Range", f"bytes */{body.length}")
         raise Refusal(f"there are {body.length} bytes, and none of the range", status=416, headers=[size])
     if len(spans) == 1:
         fields.append(("Content-Range", spans[0].content_range(body.length)))
         body.take(spans[0].start, spans[0].length)
-        return _whole(request, body, 206, content_type, fields)
+        return whole(request, body, 206, content_type, fields)
     parts = _Parts(body, spans, content_type)
     kind = f"multipart/byteranges; boundary={parts.boundary}"
     return Response(parts, 206, kind, [*fields, ("Content-Length", str(parts.length))])
 
 
-def _whole(request: Request, body: FileBody, status: int, content_type: str, fields: list[tuple[str, str]]) -> Response:
+def whole(request: Request, body: FileBody, status: int, content_type: str, fields: Iterable[tuple[str, str]]) -> Response:
+    """All bytes of ``body``, whatever the request says of conditions and ranges."""
     length = body.length
     if length > _SMALL or request.method == "HEAD":
         return Response(body, status, content_type, [*fields, ("Content-Length", str(length))])

@@ -30,12 +30,26 @@ def hash_password(password: str, *, work: int = _WORK) -> str:
 
 def verify_password(password: str, kept: str) -> bool:
     """Whether ``kept`` was made of this password.  Takes as long as making it.  Raises ValueError when it was made by somebody else."""
+    digest, salt, *costs = _read(kept)
+    return hmac.compare_digest(_scrypt(password, salt, *costs), digest)
+
+
+def check_kept(kept: str) -> None:
+    """Raise ValueError for what ``hash_password`` did not make."""
+    _read(kept)
+
+
+def _read(kept: str) -> tuple[bytes, bytes, int, int, int]:
+    """Digest and salt, and what it cost."""
     kind, *parts = kept.split("$")
-    if kind != "scrypt" or len(parts) != 5:
+    try:
+        work, block, times = map(int, parts[:3])
+        salt, digest = (base64.b64decode(part, validate=True) for part in parts[3:])
+    except ValueError:
+        kind = ""
+    if kind != "scrypt":
         raise ValueError("what is kept of a password is not what greenimi.web.hash_password makes")
-    work, block, times, salt, digest = parts
-    found = _scrypt(password, base64.b64decode(salt), int(work), int(block), int(times))
-    return hmac.compare_digest(found, base64.b64decode(digest))
+    return digest, salt, work, block, times
 
 
 def _scrypt(password: str, salt: bytes, work: int, block: int, times: int) -> bytes:

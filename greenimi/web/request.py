@@ -13,6 +13,7 @@ from greenimi.web.forms import add_value, read_form
 _FORM_FIELDS = 1000
 _JSON = Json()
 _MSGPACK = MsgPack()
+_MSGPACK_KINDS = ("application/msgpack", "application/vnd.msgpack", "application/x-msgpack")
 
 
 def payload_of(request: Request) -> Any:
@@ -26,13 +27,29 @@ def payload_of(request: Request) -> Any:
         coding = request.headers.get("content-encoding")
         if coding is not None and coding.lower() != "identity":
             raise Refusal(f"the body is in the content coding {coding[:40]}", status=415, headers=[("Accept-Encoding", "identity")])
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        kind = _kind(request)
         if kind.startswith("multipart/"):
             request.form = True
             request.data = read_form(request)
         else:
             request.data = _decode(request, kind, request.body())
     return request.data
+
+
+def ensure_decoded(request: Request) -> None:
+    """Raise a Refusal (415) where :func:`payload_of` gives text or bytes as they came, since the content type says nothing more."""
+    kind = _kind(request)
+    if not (request.form or _is_json(kind) or kind in _MSGPACK_KINDS):
+        said = f"of the type {kind[:80]}" if kind else "of no type"
+        raise Refusal(f"the body is {said}; what is wanted here is application/json", status=415, headers=[("Accept", "application/json")])
+
+
+def _kind(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _is_json(kind: str) -> bool:
+    return kind == "application/json" or kind.endswith("+json")
 
 
 def _fields(pairs: list[tuple[str, str]]) -> dict[str, Any]:
@@ -44,9 +61,9 @@ def _fields(pairs: list[tuple[str, str]]) -> dict[str, Any]:
 
 def _decode(request: Request, kind: str, raw: bytes) -> Any:
     try:
-        if kind == "application/json" or kind.endswith("+json"):
+        if _is_json(kind):
             return _JSON.decode(raw)
-        if kind in ("application/msgpack", "application/vnd.msgpack", "application/x-msgpack"):
+        if kind in _MSGPACK_KINDS:
             return _MSGPACK.decode(raw)
         if kind == "application/x-www-form-urlencoded":
             request.form = True

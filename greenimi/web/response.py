@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from types import GeneratorType
 from typing import Any
 
 import msgspec
@@ -39,6 +40,30 @@ def respond(value: Any, status: int = 200, headers: Iterable[tuple[str, str]] = 
     """What ``value`` would become if a handler returned it, with this status and these fields: ``respond({"id": 7}, 201)``."""
     found = render(value)
     return Response(found.body, status, found.content_type, (*found.headers, *headers))
+
+
+class _Begun(Iterator[bytes | str]):
+    """The parts of a generator whose first is made already."""
+
+    __slots__ = ("_first", "_rest")
+
+    def __init__(self, first: bytes | str, rest: GeneratorType[bytes | str, None, None]) -> None:
+        self._first: bytes | str | None = first
+        self._rest = rest
+
+    def __next__(self) -> bytes | str:
+        first, self._first = self._first, None
+        return next(self._rest) if first is None else first
+
+    def close(self) -> None:
+        self._rest.close()
+
+
+def begin(response: Response, request: Request) -> None:
+    """Have the first part of a body made that is a generator, while an error in it can still be answered by whoever answers errors."""
+    body = response.body
+    if type(body) is GeneratorType and request.method != "HEAD":
+        response.body = _Begun(next(body, b""), body)
 
 
 def _json(value: Any) -> Response:

@@ -210,7 +210,7 @@ class Session:
             return
         sessions = self._sessions
         found = sessions.store.get(key_of(self._sent))
-        if found is not None and sessions.time_left(_decode(found[0][_CREATED])) > 0:
+        if found is not None and _CREATED in found[0] and sessions.time_left(_decode(found[0][_CREATED])) > 0:
             self._stored, self._time_left = found
             self._id = self._sent
 

@@ -24,10 +24,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from greenimi.container.context import current, scope
-from greenimi.errors import ConfigError, GreenimiError, MissingExtra
+from greenimi.errors import ConfigError, GreenimiError, MissingExtra, StartError
+from greenimi.marks import Where
 from greenimi.message import Request, Response
-from greenimi.web.csrf import csrf_token
-from greenimi.web.media_types import UNKNOWN, content_type_of
 from greenimi.web.request import payload_of
 from greenimi.web.settings import TemplateSettings
 from greenimi.web.urls import url_for
@@ -51,8 +50,8 @@ class TemplatesCreated:
     environment: Environment
 
 
-class MissingTemplate(GreenimiError):
-    """There is no template of that name; the text names the folders that were looked in."""
+class MissingTemplate(StartError):
+    """There is no template of that name; the text names the folders that were looked in.  Of a ``@view`` it is found at the start."""
 
 
 class Templates:
@@ -62,12 +61,12 @@ class Templates:
         self.server = server
         self._settings = settings
         self._debug = debug
-        self._expected: list[str] = []
+        self._expected: list[tuple[str, Where | None]] = []
         self._environment: Environment | None = None
 
-    def expect(self, name: str) -> None:
-        """Have :meth:`open` check that there is such a template."""
-        self._expected.append(name)
+    def expect(self, name: str, where: Where | None = None) -> None:
+        """Have :meth:`open` check that there is such a template.  ``where``: the place that names it, to be blamed."""
+        self._expected.append((name, where))
 
     def open(self, emit: Callable[[Any], object]) -> None:
         """Make the environment, tell of it by a TemplatesCreated, and look for the templates that are expected.
@@ -76,8 +75,11 @@ class Templates:
         """
         self._environment = environment = _make(self._settings, debug=self._debug)
         emit(TemplatesCreated(self.server, environment))
-        for name in self._expected:
-            self._find(name, lambda template: None)
+        for name, where in self._expected:
+            try:
+                self._find(name, lambda template: None)
+            except MissingTemplate as error:
+                raise error if where is None else MissingTemplate(f"{where}: {error.text}") from None
 
     def render(self, name: str, values: Mapping[str, Any] | None = None) -> str:
         """The text that a template makes of ``values`` and of the request at hand.  Raises MissingTemplate."""
@@ -172,6 +174,8 @@ def _form(request: Request) -> Mapping[str, Any]:
 
 
 def _content_type(name: str) -> str:
+    from greenimi.web.media_types import UNKNOWN, content_type_of  # a table of a thousand: only where there are templates
+
     for ending in _ENDINGS:
         name = name.removesuffix(ending)
     kind = content_type_of(name)
@@ -183,6 +187,8 @@ def _make(settings: TemplateSettings, *, debug: bool) -> Environment:
         import jinja2
     except ImportError:
         raise MissingExtra("templates need Jinja2", hint="pip install greenimi[templates]") from None
+    from greenimi.web.csrf import csrf_token
+
     for folder in settings.folders:
         if not Path(folder).is_dir():
             raise ConfigError(f"there is no folder of templates {Path(folder).resolve()}")

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from greenimi.errors import ConfigError, Refusal, StartError
-from greenimi.marks import Mark
+from greenimi.marks import Mark, Where
 from greenimi.message import Request, Response
 from greenimi.web.accept import best_type
 from greenimi.web.rendering import json_renderer, to_msgpack, to_text, to_xml
@@ -47,6 +47,7 @@ class ViewOptions:
     indent: int = 0
     sort: bool = False
     root: str = "response"
+    where: Where | None = None  # the place to blame for a template that is not there
 
 
 class NotAcceptable(Refusal):
@@ -140,7 +141,7 @@ def _renderer(kind: str, options: ViewOptions, templates: Templates | None) -> C
         return to_text
     if options.template:
         assert templates is not None
-        templates.expect(options.template)
+        templates.expect(options.template, options.where)
         return lambda value: templates.render(options.template, variables(value))
     return _as_html
 
@@ -161,6 +162,6 @@ def view_layer(mark: Mark, templates: Templates | None) -> ViewLayer:
     """The layer of a ``@view`` on a server with these templates.  Raises StartError naming the place of the mark."""
     options = dict(mark.options)
     try:
-        return ViewLayer(options.pop("kinds"), ViewOptions(**options), templates)
+        return ViewLayer(options.pop("kinds"), ViewOptions(**options, where=mark.where), templates)
     except ConfigError as error:
         raise StartError(f"{mark.where}: {error.text}", hint=error.hint) from None

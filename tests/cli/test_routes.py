@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from tests.cli.support import Project
+from tests.cli.support import CONF, Project
 
 APP = """
 from greenimi import get, http, layers, on, tcp
@@ -97,3 +97,14 @@ def test_names_and_conditions(project: Project) -> None:
         "type": "int | None",
         "required": False,
     }
+
+
+def test_what_is_not_a_route_and_answers_all_the_same(project: Project) -> None:
+    project.write("app.py", APP)
+    project.write("conf/app.toml", CONF + 'mount."/shop" = "shop:app"\n[servers.web.static."/assets"]\nfolder = "."\n')
+    rows = json.loads(project.run("routes", "--json").stdout)
+    assert [(row["kind"], row["address"], row["handler"]) for row in rows[1:]] == [
+        ("wsgi", "/shop/*", "shop:app"),
+        ("static", "/assets/*", "."),
+    ]
+    assert rows[2]["where"].startswith("conf/app.toml:")

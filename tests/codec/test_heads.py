@@ -22,6 +22,12 @@ def test_reasons(status: int, line: bytes) -> None:
     assert ResponseHeads(0).start(status, "").startswith(b"HTTP/1.1 " + line)
 
 
+@pytest.mark.parametrize("status", [-1, 0, 99, 100, 101, 103, 199, 600, 1000])
+def test_what_is_no_status_of_a_final_response(status: int) -> None:
+    with pytest.raises(ValueError, match=f"{status} is not the status"):
+        ResponseHeads(0).start(status, "")
+
+
 def test_the_date_moves_with_the_second_and_takes_the_kept_heads_along() -> None:
     heads = ResponseHeads(DAY)
     kept = heads.make(200, "")

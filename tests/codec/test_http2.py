@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 from h2.errors import ErrorCodes
+from h2.settings import SettingCodes
 from hypothesis import given
 from hypothesis import strategies as st
 
 from greenimi.codec.base import BODY, HEAD, NOTHING
 from greenimi.codec.heads import ResponseHeads
 from greenimi.codec.http2 import Http2Codec
+from greenimi.codec.http2_heads import Http2Limits
 from greenimi.errors import ProtocolError
 from greenimi.interfaces import ICodec
 from greenimi.message import Response
@@ -169,6 +171,26 @@ def test_what_nobody_reads_is_given_back_to_the_connection() -> None:
         assert subject.answer().ended == {*range(1, number + 1, 2)}
         subject.stream().release()
     assert subject.heard().windows[0] == 131_070 - 65535 + 6 * 16384
+
+
+def test_data_that_resets_its_stream_is_given_back_to_the_connection() -> None:
+    subject = Talk()
+    for number in range(1, 41, 4):
+        closed, full = headers(number, request("POST"), "END_HEADERS"), headers(number + 2, request("POST"), "END_HEADERS")
+        subject.say(closed, data(number, b"", "END_STREAM"), data(number, b"x" * 16384))
+        said = subject.say(full, *[data(number + 2, b"x" * 16384)] * 4)
+        assert (said.resets[number], said.resets[number + 2]) == (ErrorCodes.STREAM_CLOSED, ErrorCodes.FLOW_CONTROL_ERROR)
+        while subject.requests:
+            subject.stream().release()
+            subject.requests.pop()
+    assert said.gone is None
+    assert said.windows[0] > 131_070
+
+
+def test_the_smallest_window_needs_no_update() -> None:
+    said = Talk(Http2Limits(window=65535, connection_window=65535)).heard()
+    assert said.settings[SettingCodes.INITIAL_WINDOW_SIZE] == 65535
+    assert said.windows == {}
 
 
 def test_who_goes_on_behind_the_answer_is_stopped() -> None:

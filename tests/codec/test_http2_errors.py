@@ -131,6 +131,7 @@ FRAMES = {
     "RST_STREAM of 3 bytes": ([OPEN, raw(3, 0, 1, b"\0\0\0")], Gone(SIZE)),
     "RST_STREAM of 5 bytes": ([OPEN, raw(3, 0, 1, b"\0\0\0\0\0")], Gone(SIZE)),
     "RST_STREAM with an unknown code": ([OPEN, reset(1, 0xFFFF)], Fine()),
+    "PRIORITY on itself, of a stream of ours": ([priority(2, 2)], Gone(PROTOCOL)),
     "RST_STREAM twice": ([OPEN, reset(1), reset(1)], Fine()),
     "RST_STREAM on a closed stream": ([ASKED, ANSWER, reset(1)], Fine()),
     # 6.5
@@ -447,6 +448,14 @@ def test_a_connection_begins_with_preface_and_settings(first: bytes) -> None:
 
 
 COUNTED = sorted(FLOODS.keys() - {"a head without end", "a head that unpacks to much", "pieces of a head"})
+
+
+def test_no_body_answers_a_head_that_is_refused() -> None:
+    _, said = talk(headers(1, without("authority")), headers(3, [*pseudo(method="HEAD")[:2], (":path", "/")]))
+    assert (said.status(1), said.status(3)) == (400, 400)
+    assert said.heads[1][0]["content-length"] == said.heads[3][0]["content-length"]
+    assert list(said.bodies) == [1]
+    assert said.ended == {1, 3}
 
 
 @pytest.mark.parametrize("name", COUNTED)

@@ -14,9 +14,21 @@ from tests.codec.http2_peer import (
     goaway,
     headers,
     ping,
+    priority,
+    raw,
     request,
+    reset,
+    settings,
+    window_update,
 )
 from tests.codec.http2_talk import POST, Talk, talk
+
+
+def test_the_last_of_two_values_of_a_setting_counts() -> None:
+    subject = Talk()
+    subject.say(raw(4, 0, 0, b"\0\4\0\0\0\5\0\4\0\0\0\2"), headers(1, request()))
+    assert subject.answer().bodies[1] == b"an"
+    assert subject.say(settings({4: 3})).bodies[1] == b"ans"
 
 
 def test_a_goodbye_lets_streams_end() -> None:
@@ -28,6 +40,16 @@ def test_a_goodbye_lets_streams_end() -> None:
     assert not subject.codec.closing
     subject.answer()
     assert subject.codec.closing
+
+
+@pytest.mark.parametrize("more", [reset(3), window_update(3, 5), data(3, b"x"), data(3, b"", "END_STREAM"), priority(3, 0)])
+def test_frames_of_streams_that_came_behind_a_goodbye_are_ignored(more: bytes) -> None:
+    subject = talk()
+    subject.codec.close(1001, "the server stops")
+    said = subject.say(headers(3, request("POST"), "END_HEADERS"), more)
+    assert said.gone == 0
+    assert said.resets == {}
+    assert subject.answer().status(1) == 200
 
 
 def test_a_goodbye_in_two_steps() -> None:

@@ -44,3 +44,14 @@ def test_order_is_stable(orders: list[int]) -> None:
     actions.commit()
     assert ran == sorted(ran)
     assert len(ran) == len(orders)
+
+
+@pytest.mark.parametrize(("claimed", "speaks_of_beans"), [(("bean", "shop"), True), (("GET", "/orders"), False)])
+def test_only_beans_are_replaced_in_conf(claimed: tuple[str, str], speaks_of_beans: bool) -> None:
+    actions = Actions()
+    for _ in range(2):
+        actions.add(claimed, lambda: None)
+    with pytest.raises(ConflictError) as caught:
+        actions.commit()
+    assert caught.value.hint.startswith("keep one of them")
+    assert ("[beans.<name>]" in caught.value.hint) == speaks_of_beans

@@ -444,6 +444,8 @@ def test_signatures_that_can_never_be_bound() -> None:
     def unknown(thing: "Nowhere") -> None: ...  # type: ignore[name-defined]  # noqa: F821, UP037
     def web(request: Request) -> None: ...
     def nobody() -> None: ...
+    async def later() -> None: ...
+    def in_place_of_a_default(page: int = Query("page-size")) -> None: ...  # type: ignore[assignment]
 
     for function, said in (
         (stars, "args cannot be bound"),
@@ -451,6 +453,8 @@ def test_signatures_that_can_never_be_bound() -> None:
         (bean, "service"),
         (unknown, "Nowhere"),
         (web, "only HTTP"),
+        (later, "write def instead of async def"),
+        (in_place_of_a_default, r"hint: write page: Annotated\[\.\.\., Query\("),
     ):
         with pytest.raises(StartError, match=said):
             bind_handler(function, http=False)

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from greenimi import Body, Request
 from greenimi.codec.payload import MsgPack
 from greenimi.dispatch.getters import Parameter, from_body, from_message_field, has_body, is_json, takes_many
-from greenimi.errors import BadMessage
+from greenimi.errors import BadMessage, Refusal
 from greenimi.message import Message
 from greenimi.validate import BindError, rules
 from greenimi.validate.shapes import shape_of
@@ -127,3 +127,19 @@ def test_structs_may_forbid_what_they_do_not_know() -> None:
         sku: str
 
     assert problems(payload(Strict), request(b'{"sku": "tea", "x": 1}')) == [("x", "body", "is not known here")]
+
+
+@pytest.mark.parametrize("kind", ["application/xml", "text/csv", "application/octet-stream"])
+def test_a_body_of_a_type_that_is_not_decoded_is_no_record(kind: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        from_body(payload(Line))(request(b'{"sku": "tea"}', kind))
+    assert caught.value.status == 415
+    assert caught.value.text == f"the body is of the type {kind}; what is wanted here is application/json"
+    assert from_body(payload(bytes | str))(request(b"tea", kind)) in (b"tea", "tea")
+
+
+def test_a_content_coding_is_told_from_the_bytes_that_it_hides() -> None:
+    found = request(b'{"sku": "tea"}', f"{JSON}\r\nContent-Encoding: gzip")
+    with pytest.raises(Refusal) as caught:
+        from_body(payload(Line))(found)
+    assert caught.value.status == 415

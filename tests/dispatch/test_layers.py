@@ -133,6 +133,17 @@ def test_a_layer_nobody_knows_stops_the_start(app_factory: AppFactory) -> None:
         app_factory([echo], {"servers": {"web": {"kind": "http", "layers": ["@nothing"]}}})
 
 
+def test_the_place_of_a_layer_that_is_not_there_is_told(app_factory: AppFactory) -> None:
+    @http
+    @layers("no.such:thing")
+    class Shop:
+        @get("/")
+        def show(self) -> None: ...
+
+    with pytest.raises(StartError, match=r"^test_layers\.py:\d+: the layer 'no\.such:thing' cannot be imported"):
+        app_factory([Shop])
+
+
 class Plain:
     """A layer that carries no mark: being named as a layer is enough."""
 

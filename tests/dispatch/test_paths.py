@@ -98,6 +98,8 @@ def test_what_does_not_match(template: str, path: str) -> None:
         ("/{1x}", "unreadable placeholder"),
         ("/{x}{", "unreadable placeholder"),
         ("/{x}/{y", "unreadable placeholder"),
+        ("/<int:x>", "hint: write {name}, {name:int}"),
+        ("/{x:integer}", "there is no type 'integer'\n  hint: types are str, int, float, uuid, path"),
         ("/{x:[}", "neither a type nor a regular expression"),
         ("/{x}/{x}", "uses the placeholder 'x' twice"),
         ("/{rest:path}/x", "must be the last segment, alone"),

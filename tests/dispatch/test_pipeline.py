@@ -13,7 +13,7 @@ from greenimi import Message, Reply, bean, get, green, http, on, post, tcp, webs
 from greenimi.app import App
 from greenimi.container import Connection, Request, Scope, facade
 from greenimi.container.facade import Message as CurrentMessage
-from greenimi.errors import ConflictError, NoScope, StartError
+from greenimi.errors import ConflictError, NoScope, NotFound, StartError
 from greenimi.testing.clients import HttpClient, MessageClient, NotUpgraded, WebSocketClient
 from greenimi.testing.links import connect
 from greenimi.testing.plugin import AppFactory
@@ -104,6 +104,39 @@ def test_arguments_that_cannot_be_bound_are_answered_422(app_factory: AppFactory
 
 
 # -- values --------------------------------------------------------------------------------------------------------
+
+
+def test_an_error_before_the_first_part_is_answered_like_any_other(app_factory: AppFactory) -> None:
+    made: list[str] = []
+
+    @http
+    class Parts:
+        @get("/broken")
+        def broken(self) -> Iterator[str]:
+            if not made:
+                raise NotFound("no such list")
+            yield ""
+
+        @get("/parts")
+        def parts(self) -> Iterator[str]:
+            made.append("begun")
+            try:
+                yield "one "
+                yield "two"
+            finally:
+                made.append("ended")
+
+        @get("/none")
+        def none(self) -> Iterator[str]:
+            yield from ()
+
+    with HttpClient(app_factory([Parts])) as web:
+        answer = web.get("/broken")
+        assert (answer.status, answer.json()["detail"]) == (404, "no such list")
+        assert web.get("/parts").body == b"one two"
+        assert web.request("HEAD", "/parts").status == 200
+        assert made == ["begun", "ended"]
+        assert web.get("/none").body == b""
 
 
 def test_values_become_responses(app_factory: AppFactory) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import signal
+import socket
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from greenimi.testing.plugin import Serve
+from greenimi.testing.plugin import Serve, ServeGunicorn
 from tests.certificates import certificates
 from tests.live.apps import secure
+from tests.servers.http2_client import Http2Link
 
 pytestmark = pytest.mark.live
 
@@ -90,3 +93,42 @@ def test_nghttp(over_tls: Served) -> None:
 def test_a_thousand_requests_of_h2load(serve: Serve) -> None:
     said = run("h2load", "-n", "1000", "-c", "10", "-m", "100", f"http://{Served(serve).at}/facts")
     assert "1000 succeeded, 0 failed, 0 errored" in said
+
+
+SLOW = """
+import time
+from greenimi import get, http
+
+@http
+class Web:
+    @get("/slow/{number}")
+    def slow(self, number: int):
+        time.sleep(number % 4 / 50)
+        return number
+"""
+
+CONF = """
+include = ["slow"]
+[servers.web]
+kind = "http"
+"""
+
+
+def test_a_worker_that_stops_loses_no_stream(serve_gunicorn: ServeGunicorn, tmp_path: Path) -> None:
+    """A client that begins another stream whenever one is answered, until it hears the goodbye, gets all its answers."""
+    (tmp_path / "slow.py").write_text(SLOW)
+    (tmp_path / "app.toml").write_text(CONF)
+    server = serve_gunicorn(tmp_path / "app.toml", settings={"workers.drain_window": "1"})
+    web = Http2Link(socket.create_connection(server.addresses["web"], 20))
+    under_way = [web.begin("GET", f"/slow/{number}") for number in range(32)]
+    while under_way:
+        assert web.wait(under_way.pop(0)).status == 200
+        if not web.gone:
+            under_way.append(web.begin("GET", f"/slow/{len(web.answers)}"))
+        if len(web.answers) == 100:
+            server.signal(signal.SIGTERM)
+    while web.read():
+        pass
+    web.close()
+    assert [answer.body for answer in web.answers.values()] == [str(number).encode() for number in range(len(web.answers))]
+    assert web.gone == [(2**31 - 1, 0), (max(web.answers), 0)]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 from greenimi import get, http, layers, public, requires
 from greenimi.container.registry import Container
 from greenimi.servers.around import guarded, inner_layers, outer_layers
@@ -76,3 +79,22 @@ def test_the_order_of_what_stands_around_handlers(app_factory: AppFactory) -> No
     assert [type(layer) for layer in found["endless"]] == [CsrfLayer, Guard]
     assert [type(layer) for layer in found["open"]] == [TimeLimit, CsrfLayer]
     assert found["open"][0] is limits.layers(5)[0]
+
+
+LEFT_OUT = (
+    "accesslog authenticators compression cors csrf debugpage errorpage forwarded media_types passwords rendering security static views"
+)
+
+
+def test_what_conf_does_not_ask_for_is_not_even_imported() -> None:
+    program = f"""
+from greenimi import green
+
+green.patch()
+import sys
+from greenimi.testing.support import make_app
+
+make_app({{"servers": {{"web": {{}}}}}}).commit().doors.build()
+print(*[name for name in {LEFT_OUT!r}.split() if f"greenimi.web.{{name}}" in sys.modules])
+"""
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "\n"

@@ -27,6 +27,11 @@ def test_an_unknown_key_is_named_with_a_suggestion() -> None:
         ({"kind": "htpp"}, "servers.web.kind: there is no kind of server 'htpp'\n  hint: did you mean http"),
         ({"http2": {"window": 1000}}, "servers.web.http2: window and connection_window are 65535 bytes at least"),
         ({"http2": {"streams": 0}}, "servers.web.http2: streams and unrest are 1 at least"),
+        ({"static": {"/assets": {"folder": "/nowhere"}}}, "servers.web.static./assets.folder: there is no folder /nowhere"),
+        ({"templates": {"folders": ["nowhere"]}}, "servers.web.templates.folders: there is no folder nowhere\n  hint: a relative one"),
+        ({"uploads": {"folder": "/nowhere"}}, "servers.web.uploads.folder: there is no folder /nowhere"),
+        ({"kind": "tcp", "session": {"driver": "memory"}}, "servers.web.session: a tcp server has none of this"),
+        ({"kind": "udp", "etag": True}, "servers.web.etag: a udp server has none of this"),
         ({"outbox": 1000, "high_water": 2000}, "servers.web.outbox: 1000 must be larger than high_water, which is 2000"),
     ],
 )

@@ -74,6 +74,10 @@ class Contexts:
     def sum(self) -> Response:
         return Response(iter([b"one", b"two"]), trailers=[("X-Sum", "6")])
 
+    @get("/status/{status}")
+    def status(self, status: int) -> Response:
+        return Response("said", status)
+
     @get("/cookies")
     def cookies(self, request: Request) -> dict[str, str]:
         return dict(request.cookies)
@@ -159,6 +163,11 @@ def test_head_no_content_and_errors(app: App, dial: Dial) -> None:
 def test_fields_that_would_break_out_are_never_sent(app: App, dial: Dial) -> None:
     answer = dial(app).get("/bad-head")
     assert (answer.status, "set-cookie" in answer.headers) == (500, False)
+
+
+def test_a_status_that_is_not_final_is_never_sent(contexts: App, dial: Dial) -> None:
+    web = dial(contexts)
+    assert [web.get(f"/status/{status}").status for status in (100, 101, 199, 200, 599, 600)] == [500, 500, 500, 200, 599, 500]
 
 
 def test_a_streamed_answer(app: App, dial: Dial) -> None:

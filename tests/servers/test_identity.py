@@ -253,6 +253,24 @@ def test_several_are_asked_in_order(app_factory: AppFactory) -> None:
         assert web.get("/me").headers.get_all("www-authenticate") == ["Listed"]
 
 
+@authenticator
+class Both:
+    """Marked, and named in conf."""
+
+    asked = 0
+
+    def authenticate(self, message: Any) -> Identity | None:
+        Both.asked += 1
+        return None
+
+
+def test_one_that_is_marked_and_listed_is_asked_once(app_factory: AppFactory) -> None:
+    conf = {"servers": {"web": {"kind": "http", "identity": {"authenticators": [f"{__name__}:Both"]}}}}
+    with HttpClient(app_factory([Me, Both], conf)) as web:
+        assert web.get("/me").status == 401
+    assert Both.asked == 1
+
+
 # -- mistakes ------------------------------------------------------------------------------------------------------
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
-from greenimi import on, on_missing, websocket
+from greenimi import get, http, on, on_error, on_missing, websocket
 from greenimi.errors import ConflictError, StartError
 from greenimi.servers.doors import Doors
 from greenimi.testing.support import make_app
+from greenimi.web import FromSession, Session
 from tests.apps import echo
 
 WEB: dict[str, Any] = {"servers": {"web": {}}}
@@ -64,3 +65,51 @@ def test_a_server_uses_one_handler_for_what_is_missing() -> None:
             app.commit()
     finally:
         app.stop()
+
+
+def refused(found: Any) -> str:
+    """Why an application with this class or function does not start."""
+    app = make_app(WEB, [found])
+    try:
+        with pytest.raises(StartError) as caught:
+            app.commit()
+    finally:
+        app.stop()
+    return str(caught.value)
+
+
+def test_handlers_of_errors_take_what_they_are_called_with() -> None:
+    @on_error(KeyError)
+    def short(error: KeyError) -> None: ...
+
+    @on_missing()
+    def long(message: Any, more: int) -> None: ...
+
+    @on_error(KeyError)
+    async def later(error: KeyError, message: Any) -> None: ...
+
+    assert "test_room.py:" in refused(short)
+    assert refused(short).endswith("short is called with (error, message), which it does not take")
+    assert refused(long).endswith("long is called with (message), which it does not take")
+    assert refused(later).endswith("hint: write def instead of async def")
+
+
+def test_a_session_is_asked_for_where_there_are_some() -> None:
+    @http
+    class Whole:
+        @get("/")
+        def show(self, session: Session) -> None: ...
+
+    @http
+    class Part:
+        @get("/")
+        def show(self, user: Annotated[str, FromSession("user.name")]) -> None: ...
+
+    @http
+    class Either:
+        @get("/")
+        def show(self, session: Session | None, user: Annotated[str, FromSession("user.name")] = "") -> None: ...
+
+    assert "session comes from the session, and the server web has none" in refused(Whole)
+    assert "hint: say where they are kept: driver in [servers.web.session]" in refused(Part)
+    make_app(WEB, [Either]).commit().stop()

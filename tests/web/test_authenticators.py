@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from greenimi import Identity, Request, get, http, post
-from greenimi.errors import Refusal, Unauthorized
+from greenimi.errors import ConfigError, Refusal, Unauthorized
 from greenimi.message import Message
 from greenimi.testing.clients import HttpClient
 from greenimi.testing.plugin import AppFactory
@@ -178,3 +178,16 @@ def test_sessions_are_for_requests() -> None:
     assert SessionIdentity().authenticate(message({})) is None
     with pytest.raises(NoSession):
         SessionIdentity().authenticate(request())
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"keys": {"robot": {"digest": "open sesame"}}}, r"servers\.web: identity\.keys\.robot\.digest: .*\n  hint: greenimi.web.hash_key"),
+        ({"users": {"ann": {"password": "open sesame"}}}, r"servers\.web: identity\.users\.ann\.password: .* greenimi.web.hash_password"),
+    ],
+)
+def test_what_conf_keeps_was_made_by_our_own(app_factory: AppFactory, table: Any, said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as caught:
+        app_factory(conf={"servers": {"web": {"identity": table}}})
+    assert "open sesame" not in str(caught.value)

@@ -45,6 +45,19 @@ def test_names_of_downloads(name: str, field: str) -> None:
     assert disposition(name, attachment=True) == field
 
 
+def test_what_was_done_is_not_taken_back_by_a_condition() -> None:
+    for fields in ({"if_match": '"x"'}, {"if_none_match": "*"}, {"range": "bytes=0-1"}):
+        found = FileResponse("note.txt").answer(asking(method="POST", **fields))
+        assert (found.status, found.body) == (200, b"a note")
+
+
+def test_a_file_may_be_the_answer_to_an_error() -> None:
+    missing = FileResponse("note.txt", headers=[("X-Own", "1")])
+    missing.status = 404
+    found = missing.answer(asking(if_none_match="*"))
+    assert (found.status, found.body, found.content_type, found.headers) == (404, b"a note", "text/plain; charset=utf-8", (("X-Own", "1"),))
+
+
 def test_a_name_to_be_shown() -> None:
     assert disposition("a.pdf", attachment=False) == 'inline; filename="a.pdf"'
 

@@ -121,3 +121,9 @@ def test_pages_by_status(app_factory: AppFactory, tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there(app_factory: AppFactory) -> None:
     with pytest.raises(ConfigError, match=r"servers\.web\.error_pages: there is no folder /nowhere"):
         make(app_factory, folder="/nowhere")
+
+
+def test_a_folder_without_pages(app_factory: AppFactory, tmp_path: Path) -> None:
+    (tmp_path / "404.htm").touch()
+    with pytest.raises(ConfigError, match=r"there is no page in the folder .*\n  hint: call them by the status: 404\.html"):
+        make(app_factory, folder=str(tmp_path))

@@ -9,7 +9,7 @@ import pytest
 
 from greenimi.errors import Refusal
 from greenimi.web import passwords
-from greenimi.web.passwords import Guesses, PasswordChecker, hash_key, hash_password, new_key, verify_password
+from greenimi.web.passwords import Guesses, PasswordChecker, check_kept, hash_key, hash_password, new_key, verify_password
 
 QUICK = hash_password("sesame", work=2)
 
@@ -34,6 +34,13 @@ def test_by_default_it_takes_work() -> None:
 def test_what_somebody_else_kept(kept: str) -> None:
     with pytest.raises(ValueError):
         verify_password("sesame", kept)
+
+
+def test_what_we_kept_is_known_without_the_password() -> None:
+    check_kept(QUICK)
+    for kept in ("", "sesame", "scrypt$2$8$5$YQ==", "scrypt$x$8$5$YQ==$YQ==", "scrypt$2$8$5$Y$YQ==", "scrypt$2$8$5$YQ==$YQ==$YQ=="):
+        with pytest.raises(ValueError, match="hash_password"):
+            check_kept(kept)
 
 
 def test_keys() -> None:

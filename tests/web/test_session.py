@@ -288,6 +288,12 @@ def test_an_id_that_the_client_chose_is_never_taken_over(world: World, sent: str
     assert world.begin(session.id).get("a") == 1
 
 
+def test_what_a_store_has_without_the_time_of_its_beginning_is_no_session(world: World) -> None:
+    known = world.stored({"a": 1})
+    world.store.set(key_of(known), {"a": b"\x01"}, 100.0)
+    assert world.begin(known).is_new
+
+
 def test_a_login_changes_the_id(world: World) -> None:
     old = world.stored({"cart": ["tea"]})
     session = world.begin(old)

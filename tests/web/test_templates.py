@@ -16,7 +16,8 @@ import pytest
 from greenimi import Response, bean, get, green, http, listener, post
 from greenimi.app import App
 from greenimi.container import Container, Scope
-from greenimi.errors import ConfigError, GreenimiError, MissingBean, MissingExtra
+from greenimi.errors import ConfigError, GreenimiError, MissingBean, MissingExtra, StartError
+from greenimi.marks import Where
 from greenimi.testing.clients import HttpClient
 from greenimi.testing.plugin import AppFactory
 from greenimi.web.settings import TemplateSettings
@@ -104,7 +105,14 @@ def test_a_template_that_is_not_there_names_the_folders(make: Make, tmp_path: Pa
 def test_what_is_expected_is_looked_for_at_the_start(tmp_path: Path) -> None:
     templates = Templates("web", TemplateSettings([str(tmp_path)]), debug=False)
     templates.expect("a.html")
-    with pytest.raises(MissingTemplate, match=r"there is no template a.html"):
+    with pytest.raises(MissingTemplate, match=r"^there is no template a.html"):
+        templates.open(lambda event: None)
+
+
+def test_the_place_that_names_what_is_not_there_is_told(tmp_path: Path) -> None:
+    templates = Templates("web", TemplateSettings([str(tmp_path)]), debug=False)
+    templates.expect("a.html", Where("/app/shop.py", 7))
+    with pytest.raises(StartError, match=r"^shop.py:7: there is no template a.html"):
         templates.open(lambda event: None)
 
 

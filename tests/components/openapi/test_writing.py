@@ -51,6 +51,9 @@ def test_what_cannot_be_written(conf: Path, capfd: pytest.CaptureFixture[str], s
     assert text in capfd.readouterr().err
 
 
-def test_production_serves_none_but_the_command_writes_it(conf: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_production_serves_none_but_the_command_writes_it(
+    conf: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GREENIMI_ENV", "development")  # --env changes it, and that is taken back
     assert main(["--env", "production", "openapi"]) == 0
     assert json.loads(capfd.readouterr().out)["paths"]
