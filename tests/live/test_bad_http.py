@@ -291,7 +291,7 @@ def test_a_handler_that_raises_while_its_answer_is_on_the_way(service: Service, 
         text = link.send(request("/fail-later") + AFTER).end().rest()
     assert statuses(text) == [200], text
     assert not text.endswith(b"0\r\n\r\n")
-    assert b"42" not in text
+    assert b"42" not in text.partition(b"\r\n\r\n")[2], "the date in front of it may say so"
 
 
 def test_a_body_that_nobody_reads(service: Service, watch: Watch) -> None:
