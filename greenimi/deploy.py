@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import tempfile
@@ -93,6 +94,8 @@ def on_starting(arbiter: Any) -> None:
     """Gunicorn's hook of that name: from here on the arbiter is ours."""
     Worker.supervised = True
     GreenArbiter.take_over(arbiter, _deployment)
+    gc.collect()
+    gc.freeze()  # so that collectors of workers leave it alone: else each of them would soon have a copy of its own of all that is shared
 
 
 def _private_bind() -> str:

@@ -59,6 +59,7 @@ class Config:
         self.env = Env(env or {})
         self.current_server = current_server
         self.known: dict[str, Any] = {}
+        self._binders: dict[Any, Any] = {}  # of the kinds among them
         self._asked: set[str] | None = set()  # what was read by path until ``check``: an application's own keys
         self.on_change: list[Callable[[ConfigChanged], object]] = []
 
@@ -87,7 +88,7 @@ class Config:
         Raises ConfigError with a line for each problem: place, key, what was expected and a suggestion.
         """
         self.known[path] = kind
-        return bind(kind, self._tree.find(split(path), {}), path, lambda bad: self._tree.place(split(bad)))
+        return bind(kind, self._tree.find(split(path), {}), path, lambda bad: self._tree.place(split(bad)), self._binders)
 
     def set(self, path: str, value: Any) -> None:
         """Change a value while running and tell ``on_change``.  It holds for this process and is written nowhere.

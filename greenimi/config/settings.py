@@ -26,15 +26,19 @@ def option(default: Any = MISSING, doc: str = "") -> Any:
     return field(default=default, metadata=metadata)
 
 
-def bind(kind: type[T], value: Any, path: str, place: Callable[[str], str]) -> T:
+def bind(kind: type[T], value: Any, path: str, place: Callable[[str], str], known: dict[Any, validate.Binder] | None = None) -> T:
     """``value`` as a ``kind``.  ``place(path)`` says where a value was set: ``conf/app.toml:12``; ``""`` for nowhere.
 
+    ``known`` keeps what was made of a kind for the next time: of settings with many tables that is most of the work.
     Raises ConfigError with a line for each problem; TypeError when ``kind`` is a dataclass that is not frozen.
     """
     if is_dataclass(kind) and not kind.__dataclass_params__.frozen:  # type: ignore[attr-defined]
         raise TypeError(f"{kind.__name__} must be a frozen dataclass to hold settings")
+    binders = {} if known is None else known
+    if kind not in binders:
+        binders[kind] = validate.binder(kind)
     try:
-        return validate.bind(kind, value, path)
+        return binders[kind](value, path, False)  # type: ignore[no-any-return]
     except validate.BindError as error:
         raise ConfigError("\n".join(_line(problem, place) for problem in error.problems)) from None
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from greenimi.config import Config, load, option
+from greenimi.config.settings import bind
 from greenimi.errors import ConfigError
 
 
@@ -115,3 +116,11 @@ def test_option_copies_its_default_for_each_object() -> None:
         names: list[str] = option([], "Names.")
 
     assert Settings().names is not Settings().names
+
+
+def test_what_was_made_of_a_kind_is_used_again() -> None:
+    known: dict[Any, Any] = {}
+    first = bind(CacheSettings, {"size": 3}, "cache", lambda path: "", known)
+    (made,) = known.values()
+    assert bind(CacheSettings, {"size": 4}, "other", lambda path: "", known).size == 4
+    assert (first.size, list(known.values())) == (3, [made])
