@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -333,3 +334,12 @@ def test_what_gunicorn_checks_is_the_whole_application(conf: Callable[[str], str
         deploy.checked()
     assert caught.value.code == 1
     assert "nothing.like" in capsys.readouterr().err
+
+
+def test_workers_share_what_the_master_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("greenimi.servers.master.arbiter.GreenArbiter.take_over", lambda arbiter, deployment: None)
+    gc.unfreeze()
+    deploy.on_starting(None)
+    found = gc.get_freeze_count()
+    gc.unfreeze()
+    assert found > 1000
