@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import secrets
+import socket
 from collections import OrderedDict
 from collections.abc import Hashable
 from functools import cache
@@ -20,6 +21,7 @@ _BLOCK = 8
 _TIMES = 5
 _SALT_BYTES = 16
 _MOST_MEMORY = 256 << 20
+_IPV4_WITHIN = bytes(10) + b"\xff\xff"  # how addresses of IPv4 begin that are written as those of IPv6
 
 
 def hash_password(password: str, *, work: int = _WORK) -> str:
@@ -101,8 +103,8 @@ class Guesses:
 class PasswordChecker:
     """Checks passwords one at a time, in a thread, so that neither time nor memory is given to whoever asks for it.
 
-    Who was right is remembered for ``remember`` seconds.  An address may be wrong ``guesses`` times a minute, a user ten times as often:
-    then the rest of that minute nobody is heard but who is remembered.
+    Who was right is remembered for ``remember`` seconds.  An address may be wrong ``guesses`` times a minute (of IPv6 a network of 64
+    bits, which is what one client has), a user ten times as often: then the rest of that minute nobody is heard but who is remembered.
     """
 
     def __init__(self, guesses: int = 10, remember: float = 300.0, most: int = 10_000) -> None:
@@ -119,6 +121,7 @@ class PasswordChecker:
 
         Raises a Refusal (429) for too many wrong guesses, ValueError for a ``kept`` that ``hash_password`` did not make.
         """
+        address = _one_client(address)
         told = "\0".join((user, kept or "", password)).encode()
         digest = hmac.digest(self._secret, told, "sha256")
         if self._remembered.get(digest, 0.0) > monotonic():
@@ -135,6 +138,14 @@ class PasswordChecker:
         if len(self._remembered) > self._most:
             self._remembered.popitem(last=False)
         return True
+
+
+def _one_client(address: str) -> str:
+    try:
+        packed = socket.inet_pton(socket.AF_INET6, address.partition("%")[0])
+    except OSError:  # of IPv4, or a name that a proxy gave
+        return address
+    return address if packed.startswith(_IPV4_WITHIN) else packed[:8].hex()
 
 
 def _verify(password: str, kept: str | None) -> bool:

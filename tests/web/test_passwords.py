@@ -118,6 +118,16 @@ def test_and_others_go_on_the_first_time_too(monkeypatch: pytest.MonkeyPatch) ->
     assert threads != [threading.get_native_id()]
 
 
+def test_an_address_of_ipv6_is_its_network() -> None:
+    checker = PasswordChecker(guesses=1)
+    assert not checker.right("2001:db8::1", "ann", "wrong", QUICK)
+    with pytest.raises(Refusal):
+        checker.right("2001:db8::abcd:1%eth0", "ann", "wrong", QUICK)
+    assert not checker.right("2001:db8:0:1::1", "ann", "wrong", QUICK)
+    assert not checker.right("::ffff:192.0.2.1", "ann", "wrong", QUICK)
+    assert not checker.right("::ffff:192.0.2.2", "ann", "wrong", QUICK)
+
+
 def test_an_address_and_a_user_may_guess_so_often(monkeypatch: pytest.MonkeyPatch) -> None:
     checker = PasswordChecker(guesses=2)
     for number in range(2):
