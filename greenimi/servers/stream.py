@@ -201,9 +201,8 @@ class StreamConnection(Timed):
         """Answer the handshake at hand: the connection that is to speak the new protocol, and the bytes that came behind it."""
         return self, self.codec.switch(response)  # type: ignore[attr-defined]  # an HTTP codec until now
 
-    def hand_over(self) -> tuple[Any, bytes]:
-        """Give up the socket to another connection, with what waits to be sent.  Called in the handler, or when none is at work."""
-        unsent = bytes(self._outbox or b"") + self.codec.outgoing()
+    def _unwatch(self) -> None:
+        """The socket is not ours any more."""
         self._state = CLOSED
         self._read_on = False
         self._watcher.stop()
@@ -212,6 +211,11 @@ class StreamConnection(Timed):
             self._writer.stop()
             self._writer.close()
             self._writer = None
+
+    def hand_over(self) -> tuple[Any, bytes]:
+        """Give up the socket to another connection, with what waits to be sent.  Called in the handler, or when none is at work."""
+        unsent = bytes(self._outbox or b"") + self.codec.outgoing()
+        self._unwatch()
         self._outbox = self._outgoing = self._incoming = None
         self._forget_waiting()
         self.codec.release()
@@ -397,14 +401,7 @@ class StreamConnection(Timed):
         """Give the socket back.  Idempotent; safe in the hub and in a handler."""
         if self._state == CLOSED:
             return
-        self._state = CLOSED
-        self._read_on = False
-        self._watcher.stop()
-        self._watcher.close()
-        if self._writer is not None:
-            self._writer.stop()
-            self._writer.close()
-            self._writer = None
+        self._unwatch()
         self._sock.close()
         if self._identity is not None:
             self.server.runtime.expiries.forget(self)

@@ -86,6 +86,8 @@ class MemoryStore:
 class FileStore:
     """A file for each session, in 256 folders below one that nobody else may write to.
 
+    There are about ``max_files`` of them at most.
+
     The workers of one machine share it, and sessions survive a restart.  A file's time of modification is when its session is over.
     Files are replaced, never written into; a lock of the operating system for each of the 256 folders keeps changes apart.
     """
@@ -95,6 +97,7 @@ class FileStore:
             raise ConfigError("the file driver of sessions needs a folder", hint='folder = "run/sessions" in [servers.NAME.session]')
         self._root = Path(settings.folder).absolute()
         self._now = now
+        self._most = max(1, -(-settings.max_files // 256))
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         facts = self._root.stat()
         if facts.st_uid != os.geteuid() or facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -116,7 +119,18 @@ class FileStore:
 
     def set(self, key: str, values: Mapping[str, bytes], lifetime: float) -> None:
         with self._locked(key):
+            if not self._path(key).exists():
+                self._make_room(self._path(key).parent)
             self._write(key, values, lifetime)
+
+    def _make_room(self, folder: Path) -> None:
+        """For one more.  Keys are hashes, so the folders fill evenly, and each has its share of ``max_files``."""
+        with os.scandir(folder) as entries:
+            found = [entry for entry in entries if entry.name != ".lock" and not entry.name.endswith(".part")]
+        if len(found) >= self._most:
+            found.sort(key=lambda entry: entry.stat(follow_symlinks=False).st_mtime)
+            for entry in found[: len(found) - self._most + 1]:
+                Path(entry).unlink(missing_ok=True)
 
     def change(self, key: str, changed: Mapping[str, bytes], removed: Sequence[str], lifetime: float) -> bool:
         with self._locked(key):

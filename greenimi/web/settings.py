@@ -47,6 +47,7 @@ class SessionSettings:
     idle: float = option(24 * 3600.0, "Seconds after which a session that nobody used ends; 0 means with its lifetime.")
     max_size: int = option(64 * 1024, "Bytes of a session.")
     max_sessions: int = option(10_000, "Sessions that the memory driver keeps; beyond, the one that was not used for longest ends.")
+    max_files: int = option(100_000, "Sessions that the file driver keeps, or about so many; beyond, those go that would end first.")
     prefix: str = option("", "Name below which all values of this server stand, where several share their sessions.")
     collect: float = option(0.01, "Probability that a request is followed by removing some of the sessions that are over.")
     cookie: str = option("session", "Name of the cookie; __Host- in front of it makes browsers watch over it.")

@@ -239,3 +239,16 @@ def test_the_contract_notices_what_is_wrong(kind: type[MemoryStore], test: str) 
 
     with pytest.raises(AssertionError):
         getattr(Wrong(), test)()
+
+
+def test_files_are_bounded(tmp_path: Path) -> None:
+    """Anybody without a cookie may begin a session; those that would end first make room."""
+    store = FileStore(SessionSettings(folder=str(tmp_path / "sessions"), max_files=2 * 256))
+    keys = [f"ab{number:062x}" for number in range(5)]
+    for lifetime, name in zip((50.0, 10.0, 40.0, 30.0, 20.0), keys, strict=True):
+        store.set(name, {"a": b"1"}, lifetime)
+    assert [name for name in keys if store.get(name)] == [keys[0], keys[4]], "the latest has room whenever it ends"
+    store.set(keys[0], {"a": b"2"}, 50.0)
+    assert store.get(keys[4]), "one that is there already needs none"
+    store.set(f"cd{0:062x}", {}, 50.0)
+    assert store.get(keys[0])
