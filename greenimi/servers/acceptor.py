@@ -19,6 +19,9 @@ log = logging.getLogger("greenimi.servers")
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _GONE = (errno.ECONNABORTED, errno.EPROTO)
 
+_MOST = 100  # connections accepted in one turn of the loop
+_MOST_SHARED = 16
+
 
 class Gate:
     """The limits of one server: who is over them waits in the kernel until there is room, or until the next second.
@@ -129,11 +132,27 @@ class Newcomers(Protocol):
 
 
 class Acceptor(StreamServer):
-    """gevent's accept loop (back-off, start, stop), which hands each raw non-blocking socket to its server and spawns nothing."""
+    """gevent's accept loop (back-off, start, stop), which hands each raw non-blocking socket to its server and spawns nothing.
+
+    Where other processes accept on the socket as well (``shared``) it takes one a turn of the loop, so that each has its part, and soon
+    more, as long as clients still wait: behind a burst nobody should wait for as many turns as there are clients before him.
+    """
+
+    max_accept = _MOST
 
     def __init__(self, listening: socket.socket, host: Newcomers) -> None:
         self._host = host
+        self._shared = False
         super().__init__(listening, spawn=None)
+
+    @property
+    def shared(self) -> bool:
+        return self._shared
+
+    @shared.setter
+    def shared(self, shared: bool) -> None:
+        self._shared = shared
+        self.max_accept = 1 if shared else _MOST
 
     def full(self) -> bool:
         return self._host.gate.full
@@ -143,6 +162,8 @@ class Acceptor(StreamServer):
         try:
             fd, address = listening._accept()
         except BlockingIOError:
+            if self._shared:
+                self.max_accept = 1
             return None
         except OSError as error:
             if error.errno in _NO_ROOM:
@@ -156,6 +177,8 @@ class Acceptor(StreamServer):
         return sock, address
 
     def do_handle(self, sock: Any, address: Any) -> None:
+        if self.max_accept < _MOST_SHARED:
+            self.max_accept *= 2
         self._host.gate.came()
         self._host.accepted(sock, address)
 

@@ -101,7 +101,7 @@ class StreamHost:
     def attach(self, listening: socket.socket, *, share: bool = False) -> None:
         """Accept connections on a bound, listening socket.  ``share``: other processes accept on it too, so take one at a time."""
         acceptor = Acceptor(listening, self)
-        acceptor.max_accept = 1 if share else 100
+        acceptor.shared = share
         self.gate.add(acceptor)
 
     def start(self) -> None:

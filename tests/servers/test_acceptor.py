@@ -282,3 +282,34 @@ def test_a_client_that_left_before_it_was_accepted_is_nothing(app: App) -> None:
     broken: Any = Gone(OSError(9, "bad"))
     with pytest.raises(OSError, match="bad"):
         Acceptor(broken, server).do_read()
+
+
+def test_behind_a_burst_a_shared_door_takes_more_each_turn_and_one_again_when_nobody_waits(app: App) -> None:
+    from greenimi.servers.acceptor import Acceptor
+
+    taken: list[Any] = []
+
+    class Host:
+        gate = Gate("till", ServerSettings(), lambda: 0)
+
+        def accepted(self, sock: Any, address: Any) -> None:
+            taken.append(sock)
+
+    with socket.socket() as listening, ExitStack() as clients:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(64)
+        acceptor = Acceptor(listening, Host())
+        acceptor.shared = True
+        for _ in range(20):
+            clients.enter_context(socket.create_connection(listening.getsockname()))
+        turns = []
+        while len(taken) < 20:
+            before = len(taken)
+            acceptor._do_read()
+            turns.append(len(taken) - before)
+        acceptor._do_read()
+        for sock in taken:
+            sock.close()
+        assert turns == [1, 2, 8, 9]
+        assert acceptor.max_accept == 1
+        acceptor.close()

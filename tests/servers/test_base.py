@@ -281,7 +281,7 @@ def test_stop_says_the_code_it_is_given(app: App) -> None:
         assert (chat.close_code, chat.close_reason) == (1012, "a new version")
 
 
-def test_where_others_accept_too_it_takes_one_at_a_time(app: App) -> None:
+def test_where_others_accept_too_it_takes_one_at_a_time_at_first(app: App) -> None:
     listening: list[socket.socket] = []
     try:
         for share in (True, False):

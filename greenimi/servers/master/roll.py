@@ -1,7 +1,7 @@
 """A rolling reload, step by step: nothing of what serves is touched before everything new is known to work.
 
 1. *checking*: a fresh process reads conf and builds the application.  It fails: nothing else happens.
-2. *booting*: the master reads conf, opens new addresses and starts the new workers, a few at a time.  One fails: all of them end, the
+2. *booting*: the master reads conf, opens new addresses and starts the new workers, a few at a time, with a pause between.  One fails: all of them end, the
    master takes back its settings, the old workers serve on.
 3. *settling*: all of them are ready and stay so for a moment.
 4. *retiring*: the old workers finish their work and leave; then addresses that are gone from conf are closed.
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from greenimi.servers.settings import WorkerSettings
 
 _close = monkey.get_original("os", "close")  # gevent's own waits for a turn of the hub, and none turns in the master
+
+_BREATH = 0.5
+"""Seconds that a new worker has been ready before the next one is started: clients that waited for the processors are served meanwhile."""
 
 _SETTLES = 1.0
 """Seconds that new workers must stay ready before the old ones leave."""
@@ -198,7 +201,7 @@ class Roll:
             return
         together = max(1, arbiter.num_workers // 4)  # so that those that serve keep most of the processors
         for place in range(arbiter.num_workers):
-            if place not in mine and sum(berth.state == BOOTING for berth in mine.values()) < together:
+            if place not in mine and sum(berth.state == BOOTING or berth.age < _BREATH for berth in mine.values()) < together:
                 arbiter.spawn(place)
                 mine = {berth.place: berth for berth in arbiter.berths() if berth.generation == self.generation}
 
