@@ -6,7 +6,7 @@ Interfaces are declared with zope.interface, the registry's own language; user c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from zope.interface import Attribute, Interface
@@ -63,14 +63,20 @@ class IService(Interface):
 class IConnection(Interface):
     """A client's link.  Handlers get it by annotation: ``def enter(self, connection: IConnection)``."""
 
-    id = Attribute("unique in the cluster, names its node; not a secret")
+    number = Attribute("64 bits that no other connection of the cluster has, see greenimi.hub.ids: they name node, process and slot")
+    id = Attribute("the number in decimal, as text: for wires, because JavaScript cannot read so large a number; not a secret")
     address = Attribute("the peer's address as the socket gives it: (host, port) or a path")
+    local_address = Attribute("the address that the peer connected to")
     server = Attribute("the server that owns it: .name, .kind, .container")
-    data = Attribute("a dict for the application's state of this client; gone when the connection is")
+    data = Attribute("a dict for the application's state of this client; gone when the connection is, or kept for who restores it")
     is_open = Attribute("False once it is closing")
     secure = Attribute("True: the link to the client is encrypted")
     identity = Attribute("None, or the Identity of the client; may be set at any time; when it expires the connection is closed")
     tls = Attribute("None, or what its TLS handshake agreed on: .version, .cipher, .alpn, .server_name, .peer_certificate")
+    opened_at = Attribute("when it was accepted, in seconds since the epoch")
+    last_seen = Attribute("when the peer was last heard of, in seconds since the epoch, exact to a second or two")
+    dialect = Attribute("how its messages are encoded, an IDialect that connections of one kind share; None: nothing can be pushed to it")
+    links = Attribute("what the Hub knows of it (groups, user, token); None: nothing yet.  The Hub's own")
 
     def send(data: Any) -> bool:
         """Encode with this connection's payload codec and queue for sending.  Never blocks; order kept.
@@ -78,8 +84,161 @@ class IConnection(Interface):
         False when the connection is closed.  Over the outbox limit the connection is closed (slow consumer) and False returned.
         """
 
+    def push(framed: bytes, key: str | None = None) -> bool:
+        """Queue what its dialect framed, for many connections at once.  Otherwise as ``send``.
+
+        ``key``: while it waits for a slow client, a later one with the same key takes its place where the server's policy says so.
+        """
+
     def close(code: int = ..., reason: str = ...) -> None:
         """Say goodbye in the protocol's own way after everything queued went out.  Returns at once; closing twice does nothing."""
+
+
+class IDialect(Interface):
+    """How messages are encoded for connections of one kind: what is made once serves all of them.  Compared by identity."""
+
+    payload = Attribute("the IPayload")
+
+    def frame(raw: bytes | str) -> bytes:
+        """What goes over the wire for one encoded message: str is text where the protocol tells text from binary.
+
+        Raises ValueError for what the protocol cannot carry.
+        """
+
+
+class IRelay(Interface):
+    """Carries packets between the processes of a cluster.  Drivers: ``@bean(driver="name", provides=IRelay)``.
+
+    At most once; order kept per sender and receiver.  Nothing here waits for a slow or dead process: what it does not take is dropped
+    when its bounded queue is full, and whoever waits for its answer is told that there is none.  Packets do not come back to the sender.
+    """
+
+    process = Attribute("the number of this process, 32 bits, see greenimi.hub.ids: no other of the cluster has it, nor had it lately")
+
+    def start(receiver: IRelayReceiver) -> None:
+        """Join the others.  Packets arrive from now on.  Raises StartError when that cannot be."""
+
+    def stop() -> None:
+        """Leave: what is queued is sent as far as that goes without waiting long; calls that wait end."""
+
+    def processes() -> Sequence[int]:
+        """The others that are known to be there now."""
+
+    def interest(target: str, here: bool) -> None:
+        """Say that packets for ``target`` are wanted here, or not any more.  The others are told at once, before anything sent later."""
+
+    def interested(target: str) -> Sequence[int]:
+        """The others that want packets for ``target``."""
+
+    def tell(processes: Sequence[int], packet: bytes) -> int:
+        """Send a packet, without answer; to how many it was handed.  Processes that are not there are left out."""
+
+    def call(processes: Sequence[int], packet: bytes) -> Any:
+        """Send a packet that is answered: an ICalls.  Never waits."""
+
+
+class ICalls(Interface):
+    """Calls under way to several processes."""
+
+    number = Attribute("to how many processes the packet was handed")
+
+    def wait(seconds: float) -> Sequence[tuple[int, bytes]]:
+        """What they answered, as (process, answer), those that did within that time from now.  Others never answered, or died.
+
+        Blocks the calling greenlet, not longer than until all have answered or are gone.
+        """
+
+
+class IRelayReceiver(Interface):
+    """Who takes the packets of a relay.  Called in the hub: it must not block, and runs no code of the application."""
+
+    def told(packet: bytes, sender: int) -> None:
+        """A packet came."""
+
+    def called(packet: bytes, sender: int, answer: Callable[[bytes], None]) -> None:
+        """A packet came whose sender waits for ``answer``, to be called once, now or later."""
+
+    def joined(process: int) -> None:
+        """A process is there."""
+
+    def lost(process: int) -> None:
+        """A process is gone: it left, died or does not answer.  Called once for each ``joined``."""
+
+
+class IHubStore(Interface):
+    """What all processes of a cluster must agree on, and what outlives them.  Drivers: ``@bean(driver="name", provides=IHubStore)``.
+
+    Each call is one step for all who use the store at the same time.  A call may take the time of a short look at a disk or a network, never
+    longer than its driver's ``wait``: then it raises Overloaded.  Bytes are opaque.  What is over its lifetime is as good as gone.
+    """
+
+    # -- records that outlive their connection
+    def keep(token: bytes, record: bytes, seconds: float) -> None:
+        """Keep a record for that long, in place of another with this token (a digest, 32 bytes)."""
+
+    def take(token: bytes) -> bytes | None:
+        """The record, which is gone then: of several who take it one gets it."""
+
+    # -- users that are bound to one connection only
+    def claim(user: str, connection: int, process: int) -> int | None:
+        """Claim a user for a connection of a process, and nobody else's: None when it is claimed now, else the number of whose it is."""
+
+    def release(user: str, connection: int, seconds: float = 0.0) -> bool:
+        """Give up the claim of this connection, after that many seconds: until then nobody else has it but who claims it with ``inherit``."""
+
+    def inherit(user: str, old: int, connection: int, process: int) -> bool:
+        """Take a claim over from a connection that is gone.  False when it is not that one's."""
+
+    def owner(user: str) -> int | None:
+        """The connection that claimed the user, which may be gone already; None: nobody's."""
+
+    # -- who is in a group
+    def enter(group: str, member: str, connection: int, process: int, info: bytes, limit: int) -> tuple[bool, bool]:
+        """Put a connection of a member into a group of at most ``limit`` connections (0: any number): (entered, the member's first).
+
+        Entering twice is once; it is not the first then, and ``info`` is replaced.
+        """
+
+    def leave(group: str, connection: int, seconds: float = 0.0) -> tuple[str, bytes] | None:
+        """Take a connection out: member and info when that was the member's last one, else None.
+
+        ``seconds``: it stays until then, unless ``enter`` puts another connection of the same member in; ``expired`` tells when it left.
+        """
+
+    def present(group: str, limit: int) -> Sequence[tuple[str, bytes, int]]:
+        """Members with info and number of connections, in the order in which they came, at most ``limit`` of them."""
+
+    def size(group: str) -> tuple[int, int]:
+        """How many members and connections are in a group."""
+
+    def expired(limit: int) -> Sequence[tuple[str, str, bytes]]:
+        """Members that left for good because their time was over: (group, member, info), each told to one caller only."""
+
+    # -- the last messages of a group
+    def append(group: str, message: bytes, size: int, seconds: float) -> tuple[int, str]:
+        """Add a message to a group's history, of at most ``size`` messages of that age: its offset (1, 2, 3 ...) and the epoch.
+
+        The epoch names the life of the history: another one says that offsets have begun anew.
+        """
+
+    def position(group: str) -> tuple[int, str]:
+        """The offset of the last message (0: none yet) and the epoch."""
+
+    def since(group: str, offset: int, limit: int) -> Sequence[tuple[int, bytes]]:
+        """The messages behind an offset with their own, in order, those that are still there, at most ``limit`` of them."""
+
+    # -- processes
+    def alive(process: int, seconds: float) -> None:
+        """This process is there for that long at least; said again and again."""
+
+    def bury(process: int) -> Sequence[tuple[str, str, bytes]]:
+        """A process is gone: end its claims and take its connections out of all groups; what ``expired`` would tell.  Twice is once."""
+
+    def collect(limit: int) -> int:
+        """Remove some of what is over, at most ``limit`` things, in about as much time; how many they were.  Called now and then."""
+
+    def close() -> None:
+        """Let go of files and connections."""
 
 
 class IAuthenticator(Interface):
