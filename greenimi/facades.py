@@ -12,15 +12,19 @@ from greenimi.container.facade import Connection, Message, Request, facade
 
 if TYPE_CHECKING:
     from greenimi.event import Events as _Events
+    from greenimi.hub import Hub as _Hub
     from greenimi.interfaces import IConfig as _IConfig
 
-__all__ = ["Config", "Connection", "Events", "Log", "Message", "Request"]
+__all__ = ["Config", "Connection", "Events", "Hub", "Log", "Message", "Request"]
 
 Events = cast("_Events", facade("greenimi.event:Events"))
 """``Events.emit(OrderPlaced(...))``"""
 
 Config = cast("_IConfig", facade("greenimi.interfaces:IConfig"))
 """``Config.get("shop.database")``"""
+
+Hub = cast("_Hub", facade("greenimi.hub:Hub"))
+"""``Hub.group("lobby").send({"said": text})``"""
 
 Log = logging.getLogger("app")
 """The application's channel: ``Log.info("sold %s", sku)``; ``[log.levels] app = "debug"`` turns it up."""

@@ -76,6 +76,10 @@ class IConnection(Interface):
     opened_at = Attribute("when it was accepted, in seconds since the epoch")
     last_seen = Attribute("when the peer was last heard of, in seconds since the epoch, exact to a second or two")
     dialect = Attribute("how its messages are encoded, an IDialect that connections of one kind share; None: nothing can be pushed to it")
+    payload = Attribute(
+        "the IPayload of its messages; may be set, also to json, msgpack, text or raw: from the next message on, in both directions.  The "
+        "answer to the one at hand is still in the old one"
+    )
     links = Attribute("what the Hub knows of it (groups, user, token); None: nothing yet.  The Hub's own")
 
     def send(data: Any) -> bool:
@@ -90,6 +94,14 @@ class IConnection(Interface):
         ``key``: while it waits for a slow client, a later one with the same key takes its place where the server's policy says so.
         """
 
+    def request(data: Mapping[str, Any], timeout: float = ...) -> Any:
+        """Send ``data`` with an id of its own, and block the calling greenlet until the client replies to it: the ``result`` of its reply.
+
+        Replies are met before messages are handled, so a handler may ask the client that it handles a message of.  A reply that comes too
+        late is dropped.  Raises PeerFailed when the reply is an ``error``, NoReply (a TimeoutError) after ``timeout`` seconds,
+        ConnectionClosed when the client leaves or cannot reply any more, Overloaded when too many requests to it wait already.
+        """
+
     def close(code: int = ..., reason: str = ...) -> None:
         """Say goodbye in the protocol's own way after everything queued went out.  Returns at once; closing twice does nothing."""
 
@@ -99,11 +111,11 @@ class IDialect(Interface):
 
     payload = Attribute("the IPayload")
 
-    def frame(raw: bytes | str) -> bytes:
-        """What goes over the wire for one encoded message: str is text where the protocol tells text from binary.
+    def frame(encoded: bytes) -> bytes:
+        """What goes over the wire for one message that the payload encoded.  Raises ValueError for what the protocol cannot carry."""
 
-        Raises ValueError for what the protocol cannot carry.
-        """
+    def frame_raw(raw: bytes | str) -> bytes:
+        """The same for a payload as it is: where the protocol tells text from binary, str is text and bytes are binary."""
 
 
 class IRelay(Interface):
@@ -168,26 +180,37 @@ class IRelayReceiver(Interface):
 class IHubStore(Interface):
     """What all processes of a cluster must agree on, and what outlives them.  Drivers: ``@bean(driver="name", provides=IHubStore)``.
 
-    Each call is one step for all who use the store at the same time.  A call may take the time of a short look at a disk or a network, never
-    longer than its driver's ``wait``: then it raises Overloaded.  Bytes are opaque.  What is over its lifetime is as good as gone.
+    Each call is one step for all who use the store at the same time, and is made in a greenlet that may wait.  It takes the time of a short
+    look at a disk or a network, never longer than its driver's ``wait``: then it raises Overloaded, as it does without room, and nothing is
+    done.  Bytes are opaque, names any text that UTF-8 can carry, times are seconds.  What is over its lifetime is as good as gone.
     """
 
     # -- records that outlive their connection
     def keep(token: bytes, record: bytes, seconds: float) -> None:
-        """Keep a record for that long, in place of another with this token (a digest, 32 bytes)."""
+        """Keep a record for that long, in place of another with this token (a digest, 32 bytes).
+
+        When there are too many, the one that was kept first is forgotten.
+        """
 
     def take(token: bytes) -> bytes | None:
         """The record, which is gone then: of several who take it one gets it."""
 
     # -- users that are bound to one connection only
     def claim(user: str, connection: int, process: int) -> int | None:
-        """Claim a user for a connection of a process, and nobody else's: None when it is claimed now, else the number of whose it is."""
+        """Claim a user for a connection of a process, and nobody else's: None when it is claimed now, else the number of whose it is.
+
+        Claiming twice is once, and takes a ``release`` back that is not over yet.
+        """
 
     def release(user: str, connection: int, seconds: float = 0.0) -> bool:
-        """Give up the claim of this connection, after that many seconds: until then nobody else has it but who claims it with ``inherit``."""
+        """Give up the claim of this connection; False when it is not its own.
+
+        ``seconds``: its claim stays until then, also when its process ends, unless too many are kept so; nobody else gets it but by
+        ``inherit``.
+        """
 
     def inherit(user: str, old: int, connection: int, process: int) -> bool:
-        """Take a claim over from a connection that is gone.  False when it is not that one's."""
+        """Take a claim over from a connection that is gone.  False when it is not that one's, or not any more."""
 
     def owner(user: str) -> int | None:
         """The connection that claimed the user, which may be gone already; None: nobody's."""
@@ -196,13 +219,16 @@ class IHubStore(Interface):
     def enter(group: str, member: str, connection: int, process: int, info: bytes, limit: int) -> tuple[bool, bool]:
         """Put a connection of a member into a group of at most ``limit`` connections (0: any number): (entered, the member's first).
 
-        Entering twice is once; it is not the first then, and ``info`` is replaced.
+        Entering twice is once; it is not the first then, and ``info``, which is one for all connections of a member, is replaced.  A
+        connection that is in the group as another member stays that one.  A place that the member's ``leave`` kept is taken before a new
+        one.  A member whose leaving was not told yet never left: it is not the first.
         """
 
     def leave(group: str, connection: int, seconds: float = 0.0) -> tuple[str, bytes] | None:
         """Take a connection out: member and info when that was the member's last one, else None.
 
-        ``seconds``: it stays until then, unless ``enter`` puts another connection of the same member in; ``expired`` tells when it left.
+        ``seconds``: its place stays until then, also when its process ends, and counts in everything, unless ``enter`` puts a connection of
+        the same member there, or too many are kept so; ``expired`` tells when the member left.
         """
 
     def present(group: str, limit: int) -> Sequence[tuple[str, bytes, int]]:
@@ -212,27 +238,41 @@ class IHubStore(Interface):
         """How many members and connections are in a group."""
 
     def expired(limit: int) -> Sequence[tuple[str, str, bytes]]:
-        """Members that left for good because their time was over: (group, member, info), each told to one caller only."""
+        """Members that left for good because their time, or their process's, was over: (group, member, info), each told to one caller only.
+
+        Looks at about ``limit`` things, tells of as many at most.  Called now and then, in one process at least.
+        """
 
     # -- the last messages of a group
     def append(group: str, message: bytes, size: int, seconds: float) -> tuple[int, str]:
-        """Add a message to a group's history, of at most ``size`` messages of that age: its offset (1, 2, 3 ...) and the epoch.
+        """Add a message to a group's history, of at most ``size`` messages, each for ``seconds``: its offset (1, 2, 3 ...) and the epoch.
 
-        The epoch names the life of the history: another one says that offsets have begun anew.
+        The epoch names the life of the history: another one says that offsets have begun anew.  A history outlives its messages; when there
+        are too many histories, the one that was used least lately is forgotten, to a minute.
         """
 
     def position(group: str) -> tuple[int, str]:
-        """The offset of the last message (0: none yet) and the epoch."""
+        """The offset of the last message (0: none yet) and the epoch, which begins with this call where there was none."""
 
-    def since(group: str, offset: int, limit: int) -> Sequence[tuple[int, bytes]]:
-        """The messages behind an offset with their own, in order, those that are still there, at most ``limit`` of them."""
+    def since(group: str, offset: int, limit: int, epoch: str = "") -> Sequence[tuple[int, bytes]]:
+        """The messages behind an offset with their own, in order, those that are still there, at most ``limit`` of them.
+
+        ``epoch``: none, when the history is of another one by now.
+        """
 
     # -- processes
-    def alive(process: int, seconds: float) -> None:
-        """This process is there for that long at least; said again and again."""
+    def alive(process: int, seconds: float) -> bool:
+        """This process is there for that long at least; said before anything else, and again and again.
+
+        False when it was not known: at first, and when others found that its time was over; then what it claimed and entered is gone.
+        """
 
     def bury(process: int) -> Sequence[tuple[str, str, bytes]]:
-        """A process is gone: end its claims and take its connections out of all groups; what ``expired`` would tell.  Twice is once."""
+        """A process is gone: end its claims and take its connections out of all groups; what ``expired`` would tell.
+
+        What ``release`` and ``leave`` keep stays.  Twice is once.  Of many connections it may be several steps, during which others go on;
+        a process that says ``alive`` meanwhile is left alone from then on.
+        """
 
     def collect(limit: int) -> int:
         """Remove some of what is over, at most ``limit`` things, in about as much time; how many they were.  Called now and then."""
@@ -298,6 +338,9 @@ class ICodec(Interface):
 
     def tick(now: float) -> float | None:
         """Time passed; the moment of the next call wanted, in the same clock, or None."""
+
+    def change_payload(*, text: bool) -> None:
+        """What is encoded for ``send`` means something else from now on.  ``text``: it is UTF-8."""
 
     def release() -> None:
         """The connection is gone: let go of what would keep this object alive."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from greenimi import config, container, event, log, servers, web
+from greenimi import config, container, event, hub, log, servers, web
 from greenimi.cli import commands
 from greenimi.container import aspect
 from greenimi.servers.watch import health
@@ -21,6 +21,7 @@ def includeme(setup: Setup) -> None:
     setup.include(aspect)
     setup.include(log)
     setup.include(web)
+    setup.include(hub)
     setup.include(servers)
     setup.include(health)
     setup.include(commands)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import atexit
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import Context
 from http import HTTPStatus
-from itertools import count
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -34,7 +34,6 @@ log = logging.getLogger("greenimi")
 _BLOCK = 65536
 _NO_BODY = frozenset({204, 304})
 _FAILED = Response(b"the server failed\n", 500)
-_numbers = count(1)
 
 StartResponse = Callable[..., Any]
 
@@ -108,10 +107,15 @@ class WsgiConnection:
     """What a handler finds as its connection: it says who the client is, but belongs to another server."""
 
     tls = None  # nothing is known of it
+    dialect = None  # nothing can be pushed to it
 
     def __init__(self, server: Any, environ: dict[str, Any]) -> None:
-        self.id = f"{server.runtime.node}-wsgi-{next(_numbers)}"
+        self.number = server.runtime.next_number()
+        self.id = str(self.number)
         self.server = server
+        self.local_address = (environ.get("SERVER_NAME", ""), int(environ.get("SERVER_PORT") or 0))
+        self.opened_at = self.last_seen = time.time()
+        self.links: Any = None
         self.address = (environ.get("REMOTE_ADDR", ""), int(environ.get("REMOTE_PORT") or 0))
         self.secure = environ["wsgi.url_scheme"] == "https"
         self.data: dict[str, Any] = {}
@@ -120,6 +124,10 @@ class WsgiConnection:
 
     def send(self, data: Any) -> bool:
         raise TypeError("an HTTP connection has no messages of its own accord")
+
+    def push(self, framed: bytes, key: str | None = None) -> bool:
+        """Never: there is no dialect to frame anything."""
+        return False
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """The connection is not ours to close."""

@@ -17,8 +17,10 @@ from greenimi.servers.deadlines import Silence
 from greenimi.servers.entrance.entrance import Entrance, entrance_for
 from greenimi.servers.farewell import Farewell
 from greenimi.servers.latency import Latency
+from greenimi.servers.rates import Rates
 from greenimi.servers.runtime import Runtime
 from greenimi.servers.settings import ServerSettings
+from greenimi.servers.sockets import tune
 from greenimi.servers.stream import StreamConnection
 from greenimi.servers.timed import TOO_MUCH, due
 
@@ -36,11 +38,24 @@ _BREATH = 0.002
 """Seconds until the next stretch."""
 
 
+def pinged(settings: ServerSettings, now: float) -> Silence:
+    """The silence of connections whose clients can be asked for a sign of life."""
+    interval = settings.ping_interval
+    if not interval:
+        return Silence(settings.idle, now)
+    spread = interval * settings.ping_jitter
+    return Silence(interval - spread, now, spread=spread, answer=settings.ping_timeout)
+
+
 class StreamHost:
     """A server of stream connections: HTTP or TCP.  Subclasses say which codec and endpoint a new connection gets.
 
     accepted_count  sockets accepted so far
     refused         clients sent away: over a limit, or too much to do
+    dropped         messages that were left out for clients that read too slowly
+    cut_count       clients that were cut because too much was pushed to them that they did not read
+    now             the monotonic clock of the runtime, as it was at the last sweep
+    late_replies    replies of clients to requests of the server that nobody waited for any more
     latency         how long messages took to be handled, and how many there were
     draining        nobody is let in any more; clients are asked to go when they are done
     """
@@ -55,11 +70,13 @@ class StreamHost:
         self.handlers = runtime.handlers
         self.left: set[StreamConnection] = set()  # gone, but a handler is still at work for them
         self.latency = Latency()
+        self.now = runtime.now
         self.accepted_count = 0
         self.refused = 0
         self.draining = False
         self.idle = Silence(settings.idle, runtime.now)
         self.keep_alive = self.idle  # of a connection that has not switched to another protocol
+        self.pinged = pinged(settings, runtime.now)
         self.first_byte = Silence(settings.first_byte or settings.idle, runtime.now)
         self.head_time = settings.head_time
         self.body_time = settings.body_time
@@ -68,17 +85,20 @@ class StreamHost:
         self.handler_time = settings.handler_time or inf
         self.inbox_limit = settings.inbox
         self.outbox_limit = settings.outbox
+        self.outbox_messages = settings.outbox_messages
+        self.drops = settings.slow != "close"
+        self.conflates = settings.slow == "conflate"
+        self.dropped = 0
+        self.cut_count = 0
         self.high_water = settings.high_water
+        self.rates = Rates(settings, runtime.user_messages) if settings.message_rate or settings.user_rate else None
+        self.half_closed: Silence | None = None  # of clients that ended their side and may still listen
+        self.late_replies = 0
         self.entrance: Entrance | None = entrance_for(settings, self)
         self.gate = Gate(name, settings, self._held)
         self._farewell: Farewell | None = None
         self._due: list[StreamConnection] = []  # still to be looked at,
         self._again: Any = get_hub().loop.timer(_BREATH)  # then
-        self._probes: dict[StreamConnection, float] = {}  # pinged, and until when an answer is waited for
-
-    @property
-    def node(self) -> str:
-        return self.runtime.node
 
     @property
     def handled(self) -> int:
@@ -100,6 +120,7 @@ class StreamHost:
     # -- doors -----------------------------------------------------------------------------------------------------
     def attach(self, listening: socket.socket, *, share: bool = False) -> None:
         """Accept connections on a bound, listening socket.  ``share``: other processes accept on it too, so take one at a time."""
+        tune(listening, self.settings.tcp_keepalive)
         acceptor = Acceptor(listening, self)
         acceptor.shared = share
         self.gate.add(acceptor)
@@ -107,6 +128,8 @@ class StreamHost:
     def start(self) -> None:
         self._move_deadlines(self.runtime.now)
         self.runtime.each_second.append(self.sweep)
+        if self.rates is not None:
+            self.runtime.each_second.append(self.rates.tick)
         self.runtime.overtime.sources.append(self._working)
         self.runtime.unfinished.append(self.unfinished)
         self.gate.open()
@@ -148,6 +171,9 @@ class StreamHost:
             self.runtime.unfinished.remove(self.unfinished)
         for connection in list(self.connections):
             connection.close(code, reason)
+        if self.rates is not None and self.rates.tick in self.runtime.each_second:
+            self.runtime.each_second.remove(self.rates.tick)
+            self.rates.tick(self.runtime.now)
 
     def shut(self) -> None:
         """Close what is still open, answered or not."""
@@ -195,7 +221,6 @@ class StreamHost:
         self.connections.discard(connection)
         if connection.handler is not None:
             self.left.add(connection)
-        self._probes.pop(connection, None)
         self.gate.forget(connection.address)
 
     def _working(self) -> list[Any]:
@@ -205,7 +230,8 @@ class StreamHost:
         return any(connection.unfinished for connection in self.connections)
 
     def _move_deadlines(self, now: float) -> None:
-        for silence in (self.idle, self.keep_alive, self.first_byte):
+        self.now = now
+        for silence in (self.idle, self.keep_alive, self.first_byte, self.pinged):
             silence.move(now)
 
     def sweep(self, now: float) -> None:
@@ -221,8 +247,8 @@ class StreamHost:
         while self._due:
             connection = self._due.pop()
             try:
-                if connection.look(now):
-                    self._silent(connection)
+                if connection.look(now) and not connection.is_waited_for(now):
+                    connection.expire()
             except Exception:
                 log.exception("%r cannot be served any more", connection)
                 connection.shut()
@@ -231,9 +257,3 @@ class StreamHost:
         if self._due:
             self._again.start(self._look_on, now)
 
-    def _silent(self, connection: StreamConnection) -> None:
-        unanswered = self._probes.pop(connection, None) == connection.deadline
-        if not unanswered and connection.probe():
-            self._probes[connection] = connection.deadline
-        else:
-            connection.expire()

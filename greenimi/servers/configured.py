@@ -8,12 +8,14 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from greenimi.codec.deflate import LARGEST_WINDOW, SMALLEST_WINDOW
 from greenimi.codec.framing import framing_from
 from greenimi.codec.payload import payload_from
 from greenimi.errors import ConfigError
 from greenimi.interfaces import IConfig
 from greenimi.servers.entrance.tls import check_entrance
-from greenimi.servers.settings import ServerSettings
+from greenimi.servers.origin import Origins
+from greenimi.servers.settings import KeepaliveSettings, ServerSettings
 from greenimi.servers.sockets import Address
 from greenimi.web.settings import Http2Settings
 from greenimi.web.urls import check_base
@@ -21,16 +23,23 @@ from greenimi.web.urls import check_base
 Check = Callable[[str, Callable[[], object]], None]
 
 KINDS = ("http", "tcp", "udp")
+SLOW = ("close", "drop", "conflate")
 
 _HTTP_ONLY = (
     "access_log",
     "compression",
     "cors",
     "csrf",
+    "deflate",
     "error_pages",
     "etag",
     "http2",
+    "max_frame",
     "mount",
+    "origins",
+    "ping_interval",
+    "ping_jitter",
+    "ping_timeout",
     "request_id",
     "routing",
     "security",
@@ -39,6 +48,12 @@ _HTTP_ONLY = (
     "templates",
     "uploads",
     "views",
+)
+
+_ONLY = (
+    (("http",), _HTTP_ONLY),
+    (("tcp",), ("half_close",)),
+    (("http", "tcp"), ("message_rate", "tcp_keepalive", "user_rate")),
 )
 
 
@@ -60,21 +75,40 @@ def _check(config: IConfig, path: str, settings: ServerSettings) -> None:
             raise ConfigError(f"{f'{place}: ' if place else ''}{path}.{key}: {error.text}", hint=error.hint) from None
 
     check("kind", lambda: _known_kind(settings.kind))
-    if settings.kind != "http":
-        for key in _HTTP_ONLY:
-            check(key, partial(_unused, key, settings))
+    for kinds, keys in _ONLY:
+        if settings.kind not in kinds:
+            for key in keys:
+                check(key, partial(_unused, key, settings, kinds))
     _check_entrance(config, path, settings)
     check("bind", lambda: _usable(Address.parse(settings.bind), settings.kind))
     check("http2", lambda: _windows(settings.http2))
     check("mode", lambda: permissions(settings.mode))
     check("routing.base", lambda: check_base(settings.routing.base))
     check("outbox", lambda: _larger(settings.outbox, settings.high_water))
+    check("slow", lambda: _one_of(settings.slow, SLOW))
+    check("tcp_keepalive", lambda: _keepalive(settings.tcp_keepalive))
+    check("requests", lambda: _at_least(1, settings.requests))
+    _check_websockets(settings, check)
+    for key in ("half_close", "message_rate", "user_rate"):
+        check(key, partial(_at_least, 0, getattr(settings, key)))
     _check_layers(settings, check)
     _check_folders(settings, check)
     if ":" not in settings.payload:  # a class of the application is imported when it is built
         check("payload", lambda: payload_from(settings.payload))
     if settings.kind == "tcp" and ":" not in settings.framing:
         check("framing", lambda: framing_from(framing_table(settings)))
+
+
+def _check_websockets(settings: ServerSettings, check: Check) -> None:
+    deflate = settings.deflate
+    check("origins", lambda: Origins(settings.origins))
+    check("max_frame", lambda: _at_least(0, settings.max_frame))
+    check("ping_interval", lambda: _at_least(0, settings.ping_interval))
+    check("ping_jitter", lambda: _from_to(0, 1, settings.ping_jitter))
+    check("ping_timeout", lambda: _at_least(1, settings.ping_timeout))
+    check("deflate.level", lambda: _from_to(1, 9, deflate.level))
+    check("deflate.minimum", lambda: _at_least(0, deflate.minimum))
+    check("deflate.window", lambda: _from_to(SMALLEST_WINDOW, LARGEST_WINDOW, deflate.window))
 
 
 def _check_layers(settings: ServerSettings, check: Check) -> None:
@@ -127,15 +161,22 @@ def _known_kind(kind: str) -> None:
         raise ConfigError(f"there is no kind of server {kind!r}", hint=hint)
 
 
+def _one_of(word: str, known: tuple[str, ...]) -> None:
+    if word not in known:
+        close = difflib.get_close_matches(word, known, 1)
+        raise ConfigError(f"{word!r} is none of {', '.join(known)}", hint=f"did you mean {close[0]}?" if close else "")
+
+
 def _usable(address: Address, kind: str) -> None:
     if kind == "udp" and address.family == socket.AF_UNIX:
         raise ConfigError("a udp server cannot listen on a Unix socket: its clients have no address to answer to")
 
 
-def _unused(key: str, settings: ServerSettings) -> None:
+def _unused(key: str, settings: ServerSettings, kinds: tuple[str, ...]) -> None:
     """What a server never looks at is a mistake."""
     if getattr(settings, key) != getattr(ServerSettings(), key):
-        raise ConfigError(f"a {settings.kind} server has none of this", hint="it is for servers of the kind http")
+        article = "an" if settings.kind == "http" else "a"
+        raise ConfigError(f"{article} {settings.kind} server has none of this", hint=f"it is for servers of the kind {' or '.join(kinds)}")
 
 
 def _windows(http2: Http2Settings) -> None:
@@ -144,6 +185,22 @@ def _windows(http2: Http2Settings) -> None:
         raise ConfigError("window and connection_window are 65535 bytes at least, the second no less than the first, and below 2**31")
     if http2.streams < 1 or http2.unrest < 1:
         raise ConfigError("streams and unrest are 1 at least")
+
+
+def _keepalive(settings: KeepaliveSettings) -> None:
+    """What kernels take."""
+    if not (0 <= settings.idle < 2**15 and 1 <= settings.interval < 2**15 and 1 <= settings.count < 2**7):
+        raise ConfigError("idle is 0 to 32767 seconds, interval 1 to 32767 seconds, count 1 to 127")
+
+
+def _at_least(least: int, value: float) -> None:
+    if value < least:
+        raise ConfigError(f"{value:g} is less than {least}")
+
+
+def _from_to(least: int, most: int, value: float) -> None:
+    if not least <= value <= most:
+        raise ConfigError(f"{value:g} is not from {least} to {most}")
 
 
 def permissions(mode: str) -> int:

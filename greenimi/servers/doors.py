@@ -20,6 +20,7 @@ from greenimi.dispatch.route import Route
 from greenimi.errors import ConfigError
 from greenimi.event import Events
 from greenimi.event.lifecycle import HubBlocked, ServerCreated, ServerCreating, ServersCreated, ServersCreating, ServerStarting
+from greenimi.hub import Hub
 from greenimi.servers.around import guarded, inner_layers, outer_layers
 from greenimi.servers.guests.wsgi import Mount, clean_prefix, load_guest
 from greenimi.servers.http import HttpServer
@@ -60,7 +61,7 @@ class Doors:
 
     tier = Tier.DOORS
 
-    def __init__(self, plans: Sequence[Plan], settings: WorkerSettings, events: Events, *, debug: bool) -> None:
+    def __init__(self, plans: Sequence[Plan], settings: WorkerSettings, events: Events, *, debug: bool, hub: Hub | None = None) -> None:
         self._plans = plans
         self.settings = settings
         self._events = events
@@ -69,7 +70,7 @@ class Doors:
         self._share = False
         self.before_opening: Callable[[], object] = lambda: None  # may raise StartError
         self.last_words = min(1.0, settings.graceful_timeout * 0.2)  # seconds that `stop` may take
-        self.runtime = Runtime(settings.handlers, settings.queue)
+        self.runtime = Runtime(settings.handlers, settings.queue, hub)
         self.guard = Guard(settings.blocked, settings.timeout / 2, self._tell_blocked)
         self.runtime.each_second.append(self.guard.tick)
         self.servers: dict[str, Server] = {}
@@ -181,10 +182,12 @@ class Doors:
 
     def _messages(self, plan: Plan, builder: RouteBuilder, routes: Sequence[Route], payload: str, layers: Sequence[Any]) -> MessagePipeline:
         settings = plan.settings
+        coder = payload_from(payload)
+        self.runtime.hub.payloads.setdefault(coder.name, coder)
         return MessagePipeline(
             builder,
             guarded(routes, settings, TimeLimits(self.runtime.handlers)),
-            payload_from(payload),
+            coder,
             layers=layers,
             error_handlers=plan.error_handlers,
             missing=plan.missing,

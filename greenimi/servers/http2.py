@@ -61,6 +61,8 @@ class Http2Stream(StreamCodec):
     parting = False
     waiting = True  # it is the connection that says goodbye: an answer on a stream is never the last because of that
     params = _NO_PARAMS
+    dialect = None  # nothing can be pushed to it
+    links: Any = None
 
     def __init__(self, link: Http2Link, number: int, request: Request | None, below: Http2Connection) -> None:
         super().__init__(link, number, request)
@@ -85,8 +87,20 @@ class Http2Stream(StreamCodec):
         return self.below.address
 
     @property
+    def local_address(self) -> Any:
+        return self.below.local_address
+
+    @property
     def tls(self) -> TlsFacts | None:
         return self.below.tls
+
+    @property
+    def opened_at(self) -> float:
+        return self.below.opened_at
+
+    @property
+    def last_seen(self) -> float:
+        return self.below.last_seen
 
     @property
     def secure(self) -> bool:
@@ -102,6 +116,10 @@ class Http2Stream(StreamCodec):
 
     def send(self, data: Any) -> bool:
         raise TypeError("an HTTP connection has no messages of its own accord")
+
+    def push(self, framed: bytes, key: str | None = None) -> bool:
+        """Never: there is no dialect to frame anything."""
+        return False
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """End this stream; the others go on."""

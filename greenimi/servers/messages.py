@@ -53,6 +53,10 @@ class MessageEndpoint:
                     self.reply(connection, raw)
             except (TypeError, ValueError) as error:  # the framing cannot carry it
                 self.reply(connection, self.pipeline.failed(error, message))
+        links = connection.links
+        if links is not None and links.after is not None:
+            after, links.after = links.after, None
+            after()
 
     @staticmethod
     def reply(connection: Any, raw: bytes | Reply | None) -> None:

@@ -17,6 +17,7 @@ from gevent.event import Event
 from greenlet import greenlet
 
 from greenimi.errors import ConnectionClosed
+from greenimi.servers.backlog import Backlog
 from greenimi.servers.deadlines import Pace, unsent
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ LINGER = 2
 
 OPEN, LINGERING, CLOSED = range(3)
 
+PUSHES = 16  # messages queued by one turn before they are sent
+_AT_ONCE_SENT = 65536  # bytes of a backlog that become due together
+
 
 def watcher(sock: Any, events: int) -> Any:
     """Tells when a raw socket, or what looks like one, is readable (1) or writable (2)."""
@@ -44,6 +48,7 @@ class Outbox(ABC):
     """What ``StreamConnection`` is made of where it sends.  It waits for nobody, but for a handler that asks to (``wait_drained``)."""
 
     __slots__ = (
+        "_backlog",
         "_busy",
         "_drained",
         "_leaving",
@@ -74,6 +79,7 @@ class Outbox(ABC):
         self._leaving = False  # we said goodbye and wait for the peer's
         self.waits_for_flush = False  # a flush at the end of this turn is on its way
         self._outbox: bytearray | None = None  # what the socket did not take
+        self._backlog: Backlog | None = None  # and what was pushed behind it
         self._outgoing: Pace | None = None  # and how long that may go on
         self._pushed = False  # something in it was not an answer
         self._parked = False  # a handler waits for the peer
@@ -126,6 +132,54 @@ class Outbox(ABC):
             self._parked = False
             self.began = monotonic_ns()
 
+    # -- pushes ----------------------------------------------------------------------------------------------------
+    def push(self, framed: bytes, key: str | None = None) -> bool:
+        """See IConnection."""
+        if self._state != OPEN or self._leaving or self.codec.closing:
+            return False
+        if self._outbox is not None:
+            return self._push_behind(framed, key)
+        out = self.codec.out
+        out.append(framed)
+        self._pushed = True
+        if not self.waits_for_flush:
+            self.waits_for_flush = True
+            self.server.runtime.flush_later(self)
+        elif len(out) >= PUSHES:  # the sender lets nobody else run
+            self.flush()
+        return True
+
+    def _push_behind(self, framed: bytes, key: str | None) -> bool:
+        """The client reads slowly: keep what fits, by the server's policy."""
+        if self.codec.out:
+            self.flush()  # it comes first
+            if self._state != OPEN:
+                return False
+        server = self.server
+        backlog = self._backlog
+        if backlog is None:
+            backlog = self._backlog = Backlog()
+        dropped = backlog.dropped
+        backlog.add(framed, key if server.conflates else None)
+        self._pushed = True
+        if self._is_too_much() and server.drops:
+            while self._is_too_much() and backlog.drop_oldest():
+                pass
+        if backlog.dropped != dropped:
+            server.dropped += backlog.dropped - dropped
+            if not dropped:
+                log.info("%r reads too slowly: messages pushed to it are left out", self)
+        self._check_outbox()
+        return self._state == OPEN
+
+    def _is_too_much(self) -> bool:
+        """Over a limit of what may wait for the client."""
+        waiting = 0 if self._outbox is None else len(self._outbox)
+        backlog = self._backlog
+        if backlog is None:
+            return waiting > self.server.outbox_limit
+        return waiting + backlog.size > self.server.outbox_limit or len(backlog) > self.server.outbox_messages
+
     def flush_later(self) -> None:
         """Send at the end of this turn of the loop, together with whatever else is queued until then."""
         if not self.waits_for_flush:
@@ -145,7 +199,10 @@ class Outbox(ABC):
         else:
             data = codec.outgoing()
         if self._outbox is not None:
-            self._outbox += data
+            if self._backlog is not None:
+                self._backlog.add_answer(data)
+            else:
+                self._outbox += data
             self._check_outbox()
             return
         if data:
@@ -203,8 +260,12 @@ class Outbox(ABC):
 
     def _check_outbox(self) -> None:
         """Close the connection when too much was pushed to it that its peer does not read.  Answers wait, they are made on demand."""
-        if self._pushed and self._outbox is not None and len(self._outbox) > self.server.outbox_limit:
-            log.warning("%r reads too slowly: over %d bytes wait for it, closed", self, self.server.outbox_limit)
+        if self._pushed and self._is_too_much():
+            server = self.server
+            log.warning(
+                "%r reads too slowly: over %d bytes or %d messages wait for it, closed", self, server.outbox_limit, server.outbox_messages
+            )
+            server.cut_count += 1
             self.cut()
 
     def cut(self) -> None:
@@ -229,7 +290,14 @@ class Outbox(ABC):
             if self._drained is not None:
                 self._drained.set()
             self._go_on()
-        if not outbox:
+        if outbox or self._state != OPEN:
+            return
+        backlog = self._backlog
+        if backlog is not None:
+            outbox += backlog.take(_AT_ONCE_SENT)
+            if not backlog:
+                self._backlog = None
+        else:
             self._outbox = None
             self._outgoing = None
             self._pushed = False

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from greenimi.dispatch.route import Route, ServerFacts, add_controller, add_mark_layer, check_reachable, must_be_in_controller
 from greenimi.errors import ConfigError, ConflictError, StartError
 from greenimi.event import Events
+from greenimi.hub import Hub
 from greenimi.marks import Mark
 from greenimi.servers.around import has_sessions
 from greenimi.servers.configured import configured_servers
@@ -174,6 +175,6 @@ def _add_doors(setup: Setup, settings: dict[str, ServerSettings], workers: Worke
         mounts = [mounted for mounted in setup.introspect("mount") if mounted.server == name]
         authenticators = [marked.target for marked in setup.introspect("authenticator") if marked.server == name]
         plans.append(Plan(name, found, setup.server_container(name), own, errors, missing[0] if missing else None, mounts, authenticators))
-    doors = Doors(plans, workers, setup.container.get(Events), debug=bool(setup.config.get("app.debug", False)))
+    doors = Doors(plans, workers, setup.container.get(Events), debug=bool(setup.config.get("app.debug", False)), hub=setup.container.get(Hub))
     setup.container.add(Doors, doors)
     setup.add_service(doors, "doors")

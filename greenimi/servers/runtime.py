@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,8 @@ import gevent
 from gevent import get_hub
 
 from greenimi.codec.heads import ResponseHeads
+from greenimi.hub.hub import Hub
+from greenimi.hub.ids import SLOTS, first_number
 from greenimi.servers.expiry import Expiries
 from greenimi.servers.handlers import HandlerPool
 from greenimi.servers.overtime import Overtime
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 _ON_THE_WAY = 0.05
 """Seconds for the bytes of a client that has just connected to arrive."""
 
+_SLICE = 0.005
+"""Seconds of sending at a stretch, where a message went to very many."""
+
 log = logging.getLogger("greenimi.servers")
 
 
@@ -29,12 +33,13 @@ class Runtime:
     """One a process.
 
     now     a monotonic clock that moves once a second: good for deadlines, free to read
+    hub     knows the connections that messages are spoken on, and gives this process the numbers of all
     retire  is called with the reason when this process should be replaced by a fresh one; whoever can see to that puts a function here
     """
 
-    def __init__(self, handlers: int = 1000, queue: int = 2000) -> None:
+    def __init__(self, handlers: int = 1000, queue: int = 2000, hub: Hub | None = None) -> None:
         self.now = time.monotonic()
-        self.node = secrets.token_hex(4)  # unguessable enough to be unique; ids built on it are names, not secrets
+        self.hub = Hub() if hub is None else hub
         self.handlers = HandlerPool(handlers, queue=queue)
         self.heads = ResponseHeads(time.time())
         self.retire: Callable[[str], None] = _only_log
@@ -42,7 +47,9 @@ class Runtime:
         self.unfinished: list[Callable[[], bool]] = []
         self.expiries = Expiries(self.handlers)
         self.each_second: list[Callable[[float], None]] = [self.overtime.look, self.expiries.look]
+        self.user_messages: dict[str, int] = {}  # of this second, where servers have a rate for users
         self._unflushed: list[Outbox] = []
+        self._at_once = False
         self._timer: Any = None
         self._count = 0
 
@@ -87,9 +94,13 @@ class Runtime:
                 log.exception("a periodic call failed")
 
     def next_number(self) -> int:
-        """A number that no other connection of this process has."""
-        self._count += 1
-        return self._count
+        """A number that no other connection of the cluster has; see greenimi.hub.ids."""
+        connections = self.hub.connections
+        while True:
+            self._count = (self._count + 1) % SLOTS
+            number = first_number(self.hub.process) + self._count
+            if number not in connections:  # it may be, after two thousand million others
+                return number
 
     def flush_later(self, connection: Outbox) -> None:
         """Flush it at the end of this turn of the loop: one callback a turn, one send a connection."""
@@ -99,17 +110,25 @@ class Runtime:
 
     def flush_now(self) -> None:
         """Send what is queued without waiting for the turn's end: the last thing a stopping worker does."""
+        self._at_once = True
         self._flush_all()
 
     def _flush_all(self) -> None:
+        """Send for all that wait; when that takes long, for the others after those who have waited for the loop meanwhile."""
         waiting, self._unflushed = self._unflushed, []
-        for connection in waiting:
+        until = time.monotonic() + _SLICE
+        for place, connection in enumerate(waiting):
             if connection.waits_for_flush:
                 try:
                     connection.flush()
                 except Exception:
                     log.exception("%r cannot be served any more", connection)
                     connection.shut()
+                if not place & 31 and time.monotonic() > until and not self._at_once:
+                    if not self._unflushed:
+                        get_hub().loop.run_callback(self._flush_all)
+                    self._unflushed = waiting[place + 1 :] + self._unflushed
+                    return
 
 
 def _only_log(reason: str) -> None:

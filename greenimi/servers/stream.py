@@ -20,8 +20,9 @@ from zope.interface import implementer
 from greenimi.errors import ConnectionClosed
 from greenimi.interfaces import IConnection
 from greenimi.message import Message, Request, Response, Upgrade
-from greenimi.servers.outbox import CLOSED, LINGER, LINGERING, OPEN, watcher
-from greenimi.servers.timed import Timed
+from greenimi.servers.client import Client
+from greenimi.servers.outbox import CLOSED, LINGER, LINGERING, OPEN, PUSHES, watcher
+from greenimi.servers.timed import GOODBYE
 
 if TYPE_CHECKING:
     from greenimi.codec.base import Codec
@@ -35,7 +36,6 @@ _READ = 65536
 _LINGER_BYTES = 1 << 20
 _TURN = 256  # messages handled before other connections have theirs,
 _TURN_TIME = 5_000_000  # or nanoseconds
-_PUSHES = 16  # messages queued by one turn before they are sent
 _LARGE = 65536  # bytes of a message that is sent without waiting for others
 _NO_PARAMS: Mapping[str, Any] = {}
 
@@ -54,30 +54,22 @@ _LEFT = _Note()  # the peer ended its side of the socket
 
 
 @implementer(IConnection)
-class StreamConnection(Timed):
+class StreamConnection(Client):
     """See IConnection.  Made by a server for an accepted socket."""
 
     __slots__ = (
         "__weakref__",
-        "_data",
         "_told",
         "_unread",
         "_watcher",
-        "address",
         "endpoint",
-        "number",
         "params",
-        "tls",
     )
 
     def __init__(self, server: StreamHost, sock: Any, address: Any, codec: Codec, endpoint: Endpoint, tls: TlsFacts | None = None) -> None:
-        super().__init__(server, sock, codec)
-        self.address = address
+        super().__init__(server, sock, address, codec, tls)
         self.endpoint = endpoint
-        self.tls = tls
         self.params: Mapping[str, Any] = _NO_PARAMS  # of the path it shook hands on
-        self.number = server.runtime.next_number()
-        self._data: dict[str, Any] | None = None
         self._told = False  # the endpoint's `opened` ran
         self._unread = _LINGER_BYTES
         self._watcher = watcher(sock, 1)
@@ -85,25 +77,7 @@ class StreamConnection(Timed):
         if endpoint.has_opened or endpoint.has_closed:
             self._announce(Message(b"", self))
 
-    # -- what applications see -----------------------------------------------------------------------------------
-    @property
-    def id(self) -> str:
-        return f"{self.server.node}-{self.number}"
-
-    @property
-    def data(self) -> dict[str, Any]:
-        if self._data is None:
-            self._data = {}
-        return self._data
-
-    @property
-    def is_open(self) -> bool:
-        return self._state == OPEN and not self._leaving and not self.codec.closing
-
-    @property
-    def secure(self) -> bool:
-        return self.tls is not None
-
+    # -- what applications do -------------------------------------------------------------------------------------
     def send(self, data: Any) -> bool:
         if not self.is_open:
             return False
@@ -112,7 +86,7 @@ class StreamConnection(Timed):
         self.endpoint.send(self, data)
         self._pushed = True
         out = self.codec.out
-        if not out or (len(out) < _PUSHES and len(out[-1]) < _LARGE):
+        if not out or (len(out) < PUSHES and len(out[-1]) < _LARGE):
             self.flush_later()
         else:  # the sender lets nobody else run
             self.flush()
@@ -123,9 +97,6 @@ class StreamConnection(Timed):
             self.codec.close(code, reason)
             self._bow_out()
             self.flush_later()
-
-    def __repr__(self) -> str:
-        return f"<connection {self.id} of {self.server.name} from {self.address}>"
 
     # -- reading: in the hub -------------------------------------------------------------------------------------
     def _readable(self, data: bytes | None = None) -> None:
@@ -145,6 +116,7 @@ class StreamConnection(Timed):
             codec = self.codec
             messages = codec.receive(data)
             if not self._leaving:
+                self.heard = server.now
                 self.deadline = self._silence.until
                 if codec.partial or self._incoming is not None:
                     self._time_incoming(len(data), anew=bool(messages))
@@ -214,9 +186,9 @@ class StreamConnection(Timed):
 
     def hand_over(self) -> tuple[Any, bytes]:
         """Give up the socket to another connection, with what waits to be sent.  Called in the handler, or when none is at work."""
-        unsent = bytes(self._outbox or b"") + self.codec.outgoing()
+        unsent = bytes(self._outbox or b"") + (self._backlog.take(1 << 62) if self._backlog is not None else b"") + self.codec.outgoing()
         self._unwatch()
-        self._outbox = self._outgoing = self._incoming = None
+        self._outbox = self._backlog = self._outgoing = self._incoming = None
         self._forget_waiting()
         self.codec.release()
         self.server.forget(self)
@@ -235,7 +207,7 @@ class StreamConnection(Timed):
         self.codec = codec
         self.endpoint = endpoint
         self.params = handshake.params
-        self._silence = self.server.idle
+        self._silence = self.server.pinged if codec.pings else self.server.idle
         self.deadline = self._silence.until
         self.take(codec.receive(rest) if rest else ())
         if endpoint.has_opened or endpoint.has_closed:
@@ -265,6 +237,8 @@ class StreamConnection(Timed):
             return
         self._pause()
         self._incoming = None
+        if self.codec.pings:
+            self.deadline = self.server.now + GOODBYE
         if self._busy or self._inbox or self._front:
             self._inbox.append(_LEFT if left else _GOODBYE)
         elif left:
@@ -321,7 +295,7 @@ class StreamConnection(Timed):
                     if done > ends:
                         left = 0
                 if codec.out and (front or inbox):
-                    if len(codec.out) < _PUSHES and len(codec.out[-1]) < _LARGE:
+                    if len(codec.out) < PUSHES and len(codec.out[-1]) < _LARGE:
                         self.flush_later()
                     else:  # the handlers let nobody else run
                         self.flush()
@@ -405,9 +379,11 @@ class StreamConnection(Timed):
         self._sock.close()
         if self._identity is not None:
             self.server.runtime.expiries.forget(self)
-        self._outbox = self._outgoing = self._incoming = None
+        self._outbox = self._backlog = self._outgoing = self._incoming = None
         self._forget_waiting()
         self.codec.release()
+        if self.dialect is not None:
+            self.server.runtime.hub.gone(self)
         if self._drained is not None:
             self._drained.set()
         for live in self.lives:

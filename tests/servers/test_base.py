@@ -13,6 +13,7 @@ import pytest
 from greenimi import green
 from greenimi.app import App
 from greenimi.errors import ConnectionClosed
+from greenimi.hub.ids import parse, process_of
 from greenimi.servers import base
 from greenimi.servers.base import StreamHost
 from greenimi.servers.entrance.tls import TlsFacts
@@ -241,8 +242,7 @@ def test_connections_have_numbers_of_their_own_on_the_node(app: App, link: Links
     for name in ("web", "web", "till"):
         link(app, name)
     found = sorted(each.id for name in ("web", "till") for each in host(app, name).connections)
-    node = app.doors.runtime.node
-    assert all(each.startswith(f"{node}-") for each in found)
+    assert {process_of(parse(each)) for each in found} == {app.doors.runtime.hub.process}
     assert len(set(found)) == 3, "ids are unique in the cluster, also between the servers of one worker"
 
 

@@ -9,6 +9,7 @@ import pytest
 from gevent import get_hub
 
 from greenimi import green
+from greenimi.hub.ids import SLOTS, first_number, process_of, slot_of
 from greenimi.servers import runtime as module
 from greenimi.servers.runtime import Runtime
 from greenimi.servers.stream import StreamConnection
@@ -91,8 +92,19 @@ def test_it_ticks_by_itself_from_start_to_stop(runtime: Runtime) -> None:
     runtime.stop()
 
 
-def test_nodes_have_different_names() -> None:
-    assert len({Runtime().node for _ in range(10)}) == 10
+def test_a_number_tells_its_process_and_is_given_once() -> None:
+    runtime = Runtime()
+    numbers = [runtime.next_number() for _ in range(10)]
+    assert len(set(numbers)) == 10
+    assert {process_of(number) for number in numbers} == {runtime.hub.process}
+
+
+def test_a_number_that_is_still_in_use_is_passed_over() -> None:
+    runtime = Runtime()
+    first = runtime.next_number()
+    runtime._count = SLOTS - 1
+    runtime.hub.connections[first_number(runtime.hub.process)] = runtime.hub.connections[first] = object()  # type: ignore[assignment]
+    assert slot_of(runtime.next_number()) == slot_of(first) + 1
 
 
 def begin(runtime: Runtime, job: Callable[[Any], object], argument: Any = None) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from greenimi import IConnection, Reply, green, on, opened, tcp
 from greenimi.app import App
+from greenimi.hub.ids import process_of
 from greenimi.servers import stream as stream_module
 from greenimi.servers.stream import StreamConnection
 from greenimi.testing.clients import HttpClient, MessageClient, WebSocketClient
@@ -35,7 +36,8 @@ def test_provides_its_interface(app: App) -> None:
         connection = only(app)
         provided_by: Any = IConnection
         assert provided_by.providedBy(connection)
-        assert connection.id == f"{app.doors.runtime.node}-1"
+        assert connection.id == str(connection.number)
+        assert process_of(connection.number) == app.doors.runtime.hub.process
         assert connection.address == ("127.0.0.1", 0)
         assert connection.server.name == "till"
         assert connection.is_open

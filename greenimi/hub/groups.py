@@ -1,0 +1,179 @@
+"""Groups: who of this process is in them, their limits, and who is present across all processes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from greenimi.errors import Overloaded, Refusal
+from greenimi.hub import packets
+from greenimi.hub.events import GroupJoined, GroupLeft, UserJoined, UserLeft
+from greenimi.hub.links import Links, links_of
+from greenimi.hub.outgoing import Outgoing, envelope
+from greenimi.hub.settings import GroupSettings
+from greenimi.interfaces import IConnection
+
+if TYPE_CHECKING:
+    from greenimi.hub.hub import Hub
+
+_MOST_TOLD = 100  # users who left for good, told in one look
+_LONGEST_NAME = 255
+_BACK = 10.0  # seconds for a client that is back to enter its groups again
+
+
+class GroupFull(Refusal):
+    """A group, or a connection, has as many as it may (409)."""
+
+    status = 409
+
+
+def target_of(group: str) -> str:
+    return f"g:{group}"
+
+
+class Groups:
+    """Joins and leaves, for the connections of this process."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._kinds = hub.settings.groups
+        self._plain = GroupSettings()
+
+    def rules(self, name: str) -> GroupSettings:
+        """What conf says of groups of that kind."""
+        kinds = self._kinds
+        if not kinds:
+            return self._plain
+        return kinds.get(name) or kinds.get(name.partition(":")[0]) or self._plain
+
+    # -- coming ------------------------------------------------------------------------------------------------------
+    def join(self, name: str, connection: IConnection, info: Any = None, *, place: tuple[int, str] | None = None) -> bool:
+        """Put a connection into a group; False when it is in it, or closed.
+
+        ``place`` (offset, epoch): where its client stopped reading the history; what came since is sent to it.  May wait for the store.
+        Raises GroupFull over a limit, Overloaded when there are too many groups, or the store cannot tell.
+        """
+        hub = self._hub
+        if connection.number not in hub.connections:
+            return False
+        links = links_of(connection)
+        if name in links.groups:
+            return False
+        self._check(name, links)
+        rules = self.rules(name)
+        links.groups[name] = info
+        try:
+            first = self._enter(name, connection, links, rules, info)
+            if name in links.groups and rules.history:
+                hub.histories.attach(name, connection, place)
+        except BaseException:
+            links.groups.pop(name, None)
+            raise
+        if name not in links.groups or connection.number not in hub.connections:  # it left while we waited
+            self._leave_store(name, connection.number, rules)
+            return False
+        if not rules.history:
+            hub.attach(target_of(name), connection)
+        hub.events.emit(GroupJoined(name, connection))
+        if first:
+            self._tell(name, links, connection, info, rules)
+        return True
+
+    def _check(self, name: str, links: Links) -> None:
+        hub = self._hub
+        if not name or len(name) > _LONGEST_NAME:
+            raise ValueError(f"a group's name has 1 to {_LONGEST_NAME} characters, not {len(name)}")
+        if len(links.groups) >= hub.settings.groups_each:
+            raise GroupFull(f"a connection may be in {hub.settings.groups_each} groups, its limit")
+        if not hub.has(target_of(name)) and hub.targets_count >= hub.settings.group_count:
+            raise Overloaded(f"this process has {hub.settings.group_count} groups, its limit")
+
+    def _enter(self, name: str, connection: IConnection, links: Links, rules: GroupSettings, info: Any) -> bool:
+        """Whether its user was not there before, as far as somebody counts."""
+        if not (rules.limit or rules.presence):
+            return False
+        hub = self._hub
+        entered, first = hub.store.enter(
+            name, _member(links, connection), connection.number, hub.process, packets.encode_value(info), rules.limit
+        )
+        if not entered:
+            raise GroupFull(f"{name} has {rules.limit} connections, its limit")
+        return first and rules.presence
+
+    def _tell(self, name: str, links: Links, connection: IConnection, info: Any, rules: GroupSettings) -> None:
+        user = _user_of(_member(links, connection))
+        self._hub.events.emit(UserJoined(name, user, info))
+        if rules.announce:
+            self._announce(name, "$join", user, info)
+
+    def _announce(self, name: str, event: str, user: str, info: Any) -> None:
+        self._hub.push(target_of(name), Outgoing(envelope({"user": user, "info": info}, event, name)))
+
+    # -- going -------------------------------------------------------------------------------------------------------
+    def part(self, name: str, connection: IConnection) -> bool:
+        """Take a connection out of a group; False when it was not in it.  May wait for the store."""
+        links = connection.links
+        if links is None or name not in links.groups:
+            return False
+        del links.groups[name]
+        links.places.pop(name, None)
+        self._hub.detach(target_of(name), connection)
+        self._hub.events.emit(GroupLeft(name, connection))
+        self._leave_store(name, connection.number, self.rules(name))
+        return True
+
+    def gone(self, connection: IConnection, links: Links, seconds: float) -> None:
+        """A connection is closed: it leaves all its groups, as others see it after that many seconds.  Does not wait."""
+        hub = self._hub
+        number = connection.number
+        for name in links.groups:
+            hub.detach(target_of(name), connection)
+            rules = self.rules(name)
+            if rules.limit or rules.presence:
+                hub.later.add(lambda name=name, rules=rules: self._leave_store(name, number, rules, seconds))  # type: ignore[misc]
+            hub.events.emit(GroupLeft(name, connection))
+
+    def _leave_store(self, name: str, number: int, rules: GroupSettings, seconds: float = 0.0) -> None:
+        if rules.limit or rules.presence:
+            left = self._hub.store.leave(name, number, seconds)
+            if left is not None:
+                self.left(name, *left)
+
+    def make_room(self, name: str, old: int) -> None:
+        """The client of an old connection is about to enter again: its place may be taken, and nobody is told that it left."""
+        rules = self.rules(name)
+        if rules.limit or rules.presence:
+            self._leave_store(name, old, rules, _BACK)
+
+    def left(self, name: str, member: str, info: bytes) -> None:
+        """A user is not there any more."""
+        rules = self.rules(name)
+        if rules.presence:
+            told = packets.decode_value(info)
+            self._hub.events.emit(UserLeft(name, _user_of(member), told))
+            if rules.announce:
+                self._announce(name, "$leave", _user_of(member), told)
+
+    def tell_expired(self) -> None:
+        """Tell of those who did not come back in time.  Called now and then."""
+        if any(rules.presence or rules.limit for rules in self._kinds.values()):
+            for group, member, info in self._hub.store.expired(_MOST_TOLD):
+                self.left(group, member, info)
+
+    # -- who is there ------------------------------------------------------------------------------------------------
+    def present(self, name: str, limit: int) -> list[tuple[str, Any, int]]:
+        """User, info and number of connections, in the order in which they came.  ValueError for a group that does not keep it."""
+        if not self.rules(name).presence:
+            raise ValueError(f"nobody keeps who is in {name}: set presence in [hub.groups.{name.partition(':')[0]}]")
+        return [
+            (_user_of(member), packets.decode_value(info), connections)
+            for member, info, connections in self._hub.store.present(name, limit)
+        ]
+
+
+def _member(links: Links, connection: IConnection) -> str:
+    """The name of who enters: users and connections do not mix."""
+    return f"c:{links.name or connection.id}" if links.user is None else f"u:{links.user}"
+
+
+def _user_of(member: str) -> str:
+    return member[2:]

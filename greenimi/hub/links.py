@@ -1,0 +1,45 @@
+"""What the Hub knows of one connection besides its address: groups, user, and what its client needs to come back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from greenimi.green import Event, Semaphore
+from greenimi.interfaces import IConnection
+
+
+class Links:
+    """Made when there is something to know.
+
+    groups    the names of its groups, with what others are told of it there
+    name      of the first connection of its client, which has come back since; None: this is the first
+    user      whom it is bound to
+    claimed   and nobody else may be
+    digest    of the token by which its client may restore it; None: nobody may
+    places    where it was in the history of groups when it entered them: (offset, epoch)
+    failures  wrong tokens that its client has shown
+    after     what to do when the answer to the message at hand is on its way
+    """
+
+    __slots__ = ("after", "changed", "claimed", "digest", "failures", "groups", "lock", "name", "places", "user")
+
+    def __init__(self) -> None:
+        self.groups: dict[str, Any] = {}
+        self.name: str | None = None
+        self.user: str | None = None
+        self.claimed = False
+        self.digest: bytes | None = None
+        self.places: dict[str, tuple[int, str]] = {}
+        self.failures = 0
+        self.after: Callable[[], object] | None = None
+        self.lock: Semaphore | None = None  # of its data, while somebody uses it
+        self.changed: Event | None = None  # somebody waits for a value in its data
+
+
+def links_of(connection: IConnection) -> Links:
+    """Those of a connection, made on demand."""
+    links = connection.links
+    if links is None:
+        links = connection.links = Links()
+    return links  # type: ignore[no-any-return]

@@ -1,0 +1,102 @@
+"""One message on its way to many: encoded once for each payload, framed once for each dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from greenimi.interfaces import IDialect, IPayload
+from greenimi.message import Reply
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
+_NOTHING: Any = object()
+
+
+def envelope(data: Any, event: str | None, group: str = "", offset: int = 0) -> Any:
+    """What is encoded for ``data``: itself, unless there is more to tell."""
+    if event is None and not offset:
+        return data
+    told: dict[str, Any] = {} if event is None else {"event": event}
+    told["data"] = data
+    if group:
+        told["group"] = group
+    if offset:
+        told["offset"] = offset
+    return told
+
+
+class Outgoing:
+    """Made of a value, of a Reply, or of what another process made of one.
+
+    key    see ``IConnection.push``
+    error  why it could not be encoded for some connection
+    """
+
+    __slots__ = ("_bodies", "_data", "_frames", "_value", "error", "key", "raw")
+
+    def __init__(
+        self,
+        data: Any = _NOTHING,
+        key: str | None = None,
+        *,
+        raw: bytes | str | None = None,
+        bodies: dict[str, bytes] | None = None,
+        value: bytes | None = None,
+    ) -> None:
+        """``value`` is the data in MessagePack, ``bodies`` what payloads made of it, by their names."""
+        if type(data) is Reply:
+            raw = data.raw
+        self.raw = raw
+        self.key = key
+        self.error: Exception | None = None
+        self._data = data
+        self._value = value
+        self._bodies: dict[str, bytes] = {} if bodies is None else bodies
+        self._frames: dict[IDialect, bytes | None] = {}
+
+    def framed(self, dialect: IDialect) -> bytes | None:
+        """What goes over the wire; None when connections of this dialect cannot be told, see ``error``."""
+        found = self._frames.get(dialect, _NOTHING)
+        if found is _NOTHING:
+            found = self._frames[dialect] = self._frame(dialect)
+        return found  # type: ignore[no-any-return]
+
+    def _frame(self, dialect: IDialect) -> bytes | None:
+        try:
+            if self.raw is not None:
+                return dialect.frame_raw(self.raw)
+            return dialect.frame(self.body(dialect.payload))
+        except (TypeError, ValueError) as error:
+            self.error = error
+            return None
+
+    def body(self, payload: IPayload) -> bytes:
+        """What the payload makes of the data.  Raises TypeError when it cannot tell it."""
+        found = self._bodies.get(payload.name)
+        if found is None:
+            if self._data is _NOTHING:
+                if self._value is None:
+                    raise TypeError(f"the sender knows no payload {payload.name}")
+                self._data = _decode(self._value)
+            found = self._bodies[payload.name] = payload.encode(self._data)
+        return found
+
+    def bodies(self, payloads: Iterable[IPayload]) -> dict[str, bytes]:
+        """For other processes: what those payloads make of it that can tell it.  Raises TypeError when none can."""
+        for payload in payloads:
+            try:
+                self.body(payload)
+            except TypeError as error:
+                self.error = error
+        if not self._bodies and self.error is not None:
+            raise self.error
+        return self._bodies
+
+    def value(self) -> bytes:
+        """The data in MessagePack, for processes that have other payloads than this one.  Raises TypeError."""
+        if self._value is None:
+            self._value = _encode(self._data)
+        return self._value
