@@ -48,6 +48,8 @@ class Outgoing:
     ) -> None:
         """``value`` is the data in MessagePack, ``bodies`` what payloads made of it, by their names."""
         if type(data) is Reply:
+            if not isinstance(data.raw, bytes | str):
+                raise TypeError("parts that are made as they go can be sent to one client only, by its own handler")
             raw = data.raw
         self.raw = raw
         self.key = key

@@ -9,7 +9,7 @@ import msgspec
 from greenimi.hub.outgoing import Outgoing
 
 
-class _Packet(msgspec.Struct, array_like=True, tag=True, frozen=True):
+class _Packet(msgspec.Struct, array_like=True, tag=True):
     pass
 
 
