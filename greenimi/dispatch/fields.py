@@ -49,6 +49,11 @@ class FieldRouter(Generic[R]):
     def set_default(self, route: R) -> None:
         self._default = route
 
+    @property
+    def has_actions(self) -> bool:
+        """Whether messages name what they want."""
+        return bool(self._actions or self._conditions)
+
     def only_route(self) -> R | None:
         """The route of every message, when nothing but a default is set."""
         return None if self._actions or self._conditions else self._default

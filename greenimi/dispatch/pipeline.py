@@ -22,6 +22,7 @@ from greenimi.dispatch.routing import WEBSOCKET, Routing, limited
 from greenimi.errors import BadMessage, ConfigError, NotFound, StartError
 from greenimi.interfaces import IPayload
 from greenimi.message import Message, Reply, Request, Response
+from greenimi.message_stream import MessageStream
 from greenimi.web.response import begin, render
 
 log = logging.getLogger("greenimi.dispatch")
@@ -135,13 +136,39 @@ class HttpPipeline:
         return problem.response() if self._page is None else self._page(error, request, problem)
 
 
+def wants_streams(routes: Sequence[Route], payload: IPayload) -> bool:
+    """Whether the messages of these routes are handled while they arrive.  Raises StartError where their payload does not go with that."""
+    for route in routes:
+        if any(parameter.annotation is MessageStream for parameter in route.parameters):
+            if payload.name in {"raw", "text"}:
+                return True
+            hint = f'give its controller the payload "raw" or "text", not {payload.name!r}'
+            raise StartError(f"{route.where}: a MessageStream is read before anybody could decode it", hint=hint)
+    return False
+
+
+def _sent_raw(value: Any, message: Message) -> Reply | None:
+    """A Reply, or what a generator makes.  What is made in parts is sent here, within the scope of its message."""
+    raw = value.raw if type(value) is Reply else value
+    if isinstance(raw, (bytes, str)):
+        return value  # type: ignore[no-any-return]  # a Reply
+    send_parts = getattr(message.connection, "send_parts", None)
+    if send_parts is None:
+        raise TypeError("this connection sends messages in one piece")
+    send_parts(raw)
+    return None
+
+
 class MessagePipeline:
     """For WebSocket, TCP and UDP.  ``handle(message)`` gives the encoded reply, a Reply as it is, or None; it never raises an Exception.
 
     A message with an id (the name of the field is the server's) is always answered, by ``{"id": ..., "result": ...}`` or
     ``{"id": ..., "error": ...}``.  Without an id the plain result is sent, None sends nothing, and an error is sent as
-    ``{"error": {...}}``.  A Reply is sent as it is, id or not.  ``silent``: errors are told to nobody who did not ask with an id, and
-    never in answer to an answer; without that, one forged datagram would set two servers to answering each other for ever.
+    ``{"error": {...}}``.  A Reply is sent as it is, id or not, and so is what a generator makes, in parts.
+
+    silent   errors are told to nobody who did not ask with an id, and never in answer to an answer; without that, one forged datagram would
+             set two servers to answering each other for ever
+    streams  messages are handled while they arrive
     """
 
     def __init__(
@@ -157,9 +184,12 @@ class MessagePipeline:
         id_field: str = "id",
         silent: bool = False,
         debug: bool = False,
+        actions: Mapping[str, Proceed] | None = None,
     ) -> None:
+        """``actions`` of the framework's own, for servers whose messages have actions."""
         self._silent = silent
         self.payload = payload
+        self.streams = wants_streams(routes, payload)
         self._decode = payload.decode
         self._encode = payload.encode
         self._id = id_field
@@ -171,10 +201,26 @@ class MessagePipeline:
         self._closed: list[Proceed] = []
         for route in routes:
             self._add(route, builder.call(route))
+        if self._router.has_actions:
+            for name, call in (actions or {}).items():
+                self._router.add_action(name, call)
         only = self._router.only_route()
         self._chain = compose(builder.layers(layers), only or self._route)
         self.has_opened = bool(self._opened)
         self.has_closed = bool(self._closed)
+
+    @property
+    def id_field(self) -> str:
+        """The field of a message that asks for an answer, and of the answer."""
+        return self._id
+
+    def speaking(self, payload: IPayload) -> MessagePipeline:
+        """The same with another payload."""
+        other = copy(self)
+        other.payload = payload
+        other._decode = payload.decode
+        other._encode = payload.encode
+        return other
 
     def _add(self, route: Route, call: Proceed) -> None:
         if route.event:
@@ -202,8 +248,9 @@ class MessagePipeline:
             if type(data) is dict:
                 number = data.get(self._id)
             value = self._chain(message)
-            if type(value) is Reply:
-                return value
+            kind = type(value)
+            if kind is Reply or kind is GeneratorType:
+                return _sent_raw(value, message)
             if number is not None:
                 value = {self._id: number, "result": value}
             elif value is None:

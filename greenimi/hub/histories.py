@@ -127,6 +127,14 @@ class Histories:
         links.places[name] = (missed.offset, missed.epoch)
         hub.keeping.recovered(connection, name, missed)
 
+    def go_back(self, name: str, connection: IConnection, place: tuple[int, str]) -> None:
+        """Send a member what came behind a place, and go on from there.  What it was sent already comes again, with its offset.
+
+        May wait for the store.
+        """
+        self._hub.of(target_of(name)).discard(connection)
+        self.attach(name, connection, place)
+
     def _missed(self, name: str, cursor: _Cursor, place: tuple[int, str]) -> _Missed:
         offset, epoch = place
         if epoch == cursor.epoch and offset <= cursor.offset:

@@ -111,8 +111,12 @@ class Hub:
         return Workers(self)
 
     def restore(self, connection: IConnection, token: str) -> bool:
-        """See ``Keeping.restore``."""
+        """See ``Keeping.restore``.  For clients with a protocol of their own; greenimi.js and its like say ``$hello``."""
         return self.keeping.restore(connection, token)
+
+    def token(self, connection: IConnection) -> str:
+        """See ``Keeping.token``."""
+        return self.keeping.token(connection)
 
     # -- for servers -------------------------------------------------------------------------------------------------
     def add(self, connection: IConnection) -> None:
@@ -121,10 +125,10 @@ class Hub:
         self.attach(server_target(connection.server.name), connection)
 
     def identified(self, connection: IConnection) -> None:
-        """It is known whose it is."""
+        """It is known whose it is, perhaps.  May wait for the store."""
         identity = connection.identity
-        if identity is not None and connection.number in self.connections:
-            self.later.add(lambda: self.users.bind(identity.id, connection))
+        if identity is not None and not self.users.bind(identity.id, connection):
+            log.info("%r is not bound to its user: another connection has claimed him, or it is closed", connection)
 
     def gone(self, connection: IConnection) -> None:
         """It is closed.  Does not wait; does nothing for one that is not here."""

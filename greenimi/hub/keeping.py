@@ -132,9 +132,11 @@ class Keeping:
         links.name = kept["name"]
         for name, info in kept["groups"].items():
             hub.groups.make_room(name, old)
-            place = places.get(name) or kept["places"].get(name)
+            found = places.get(name) or kept["places"].get(name)
+            place = None if found is None else (found[0], found[1])
             try:
-                hub.groups.join(name, connection, info, place=None if place is None else (place[0], place[1]))
+                if not hub.groups.join(name, connection, info, place=place) and place is not None:
+                    hub.histories.go_back(name, connection, place)  # it was put in when it connected
             except GroupFull as error:
                 log.info("%r is back, but %s", connection, error.text)
         hub.events.emit(ConnectionRestored(connection, old))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
+from greenimi.message import Identity
 from greenimi.servers.outbox import OPEN
 from greenimi.servers.timed import Timed
 
@@ -61,13 +62,23 @@ class Client(Timed):
     def secure(self) -> bool:
         return self.tls is not None
 
+    @property
+    def identity(self) -> Identity | None:
+        """Who the client is; when that expires the connection is closed.  The Hub's user of that id has the connection from then on."""
+        return self._identity
+
+    @identity.setter
+    def identity(self, identity: Identity | None) -> None:
+        Timed.identity.__set__(self, identity)  # type: ignore[attr-defined]  # a property
+        if self.dialect is not None:
+            self.server.runtime.hub.identified(self)
+
     def join(self, dialect: IDialect | None) -> None:
         """Messages are spoken from now on, encoded by ``dialect``: the Hub may push to it.  Once."""
         self.dialect = dialect
         if dialect is not None:
             self.server.runtime.hub.add(self)
-            if self._identity is not None:
-                self.server.runtime.hub.identified(self)
+            self.server.runtime.hub.identified(self)
 
     def __repr__(self) -> str:
         return f"<connection {self.number} of {self.server.name} from {self.address}>"

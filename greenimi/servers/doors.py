@@ -21,11 +21,12 @@ from greenimi.errors import ConfigError
 from greenimi.event import Events
 from greenimi.event.lifecycle import HubBlocked, ServerCreated, ServerCreating, ServersCreated, ServersCreating, ServerStarting
 from greenimi.hub import Hub
+from greenimi.hub.client_actions import ClientActions
 from greenimi.servers.around import guarded, inner_layers, outer_layers
 from greenimi.servers.guests.wsgi import Mount, clean_prefix, load_guest
 from greenimi.servers.http import HttpServer
 from greenimi.servers.identity import FirstMessage, authenticators_for, handshake_guards
-from greenimi.servers.messages import MessageEndpoint
+from greenimi.servers.messages import MessageEndpoint, StreamedEndpoint
 from greenimi.servers.runtime import Runtime
 from greenimi.servers.settings import ServerSettings, WorkerSettings
 from greenimi.servers.tcp import TcpServer
@@ -195,7 +196,15 @@ class Doors:
             id_field=settings.id_field,
             silent=settings.kind == "udp",
             debug=self._debug,
+            actions=self._client_actions(settings),
         )
+
+    def _client_actions(self, settings: ServerSettings) -> dict[str, Callable[[Any], Any]]:
+        """Not for UDP: a forged sender would have us remember and send what it never asked for."""
+        if settings.kind == "udp":
+            return {}
+        ping = settings.ping_interval if settings.kind == "http" else settings.idle / 2
+        return ClientActions(self.runtime.hub, ping).all()
 
     def _build_http(self, plan: Plan, builder: RouteBuilder) -> HttpServer:
         settings = plan.settings
@@ -221,7 +230,7 @@ class Doors:
         for routes in by_path.values():
             options = routes[0].options
             messages = self._messages(plan, builder, routes, options["payload"] or settings.payload, settings.message_layers)
-            endpoint = MessageEndpoint(plan.container, messages)
+            endpoint = (StreamedEndpoint if messages.streams else MessageEndpoint)(plan.container, messages)
             door = WebSocketDoor(endpoint, settings, options["subprotocols"])
             pipeline.add_upgrade(routes[0], compose(handshake_guards(routes, settings), door))
         for found in plan.mounts:
