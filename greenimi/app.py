@@ -32,6 +32,7 @@ from greenimi.event.lifecycle import (
     WorkerStopping,
 )
 from greenimi.servers.doors import Doors, Sockets
+from greenimi.servers.master.meeting import meeting
 from greenimi.servers.watch.health import Health
 
 log = logging.getLogger("greenimi")
@@ -60,6 +61,7 @@ class App:
         self._started = False
         self._drained = False
         self._before: Container | None = None
+        self._file: Path | None = None
 
     @classmethod
     def from_file(cls, path: str | Path | None = None, *, argv: Sequence[str] = ()) -> App:
@@ -69,7 +71,9 @@ class App:
         folder = file.parent.parent if file.parent.name == "conf" else file.parent
         if str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
-        return cls(config)
+        app = cls(config)
+        app._file = file
+        return app
 
     @property
     def container(self) -> Container:
@@ -165,8 +169,12 @@ class App:
 
     @contextmanager
     def running(self) -> Iterator[App]:
-        """Start without doors, inside a scope: for scripts, shells and one-off jobs."""
-        self.start()
+        """Start without doors, inside a scope: for scripts, shells and one-off jobs.
+
+        Where a master serves the same conf on this machine, the Hub reaches its clients.
+        """
+        with meeting(self._file, self.config):
+            self.start()
         try:
             with Scope(self.container):
                 yield self

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from argparse import ArgumentParser, Namespace
 
-from greenimi.cli.masters import add_master, ask, find_master, is_running
+from greenimi.cli.masters import add_master, find_master, is_running
 from greenimi.cli.output import complain, say
+from greenimi.servers.master.calling import ask
 
 EXAMPLES = """
 greenimi drain                                   finish the work at hand, say goodbye to all clients, end

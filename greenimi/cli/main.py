@@ -26,6 +26,7 @@ BUILTIN = {
     "reload": "Have a running service take new code and configuration, without refusing anybody.",
     "status": "Show a running service: workers, connections, queues, lag, memory.",
     "drain": "Have a running service, or one of its workers, finish its work and end.",
+    "push": "Send something to clients of a running service: to a group, a user, one connection or everyone.",
     "check": "Find mistakes in the application and its conf without serving it.",
     "routes": "List what is served: server, address, handler, its layers, file and line.",
     "beans": "List the beans: name, what they are found by, lifetime, servers, file and line.",

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
-import socket
 from argparse import SUPPRESS, ArgumentParser, Namespace
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from greenimi.cli.options import CONF_HELP, conf_file, read_config
 from greenimi.errors import StartError
+from greenimi.servers.master.calling import ask, masters
 from greenimi.servers.master.control import control_folder, control_path
 from greenimi.servers.settings import WorkerSettings
-
-_PATIENCE = 10.0
-"""Seconds for a master to answer a question."""
 
 
 class NoMaster(StartError):
@@ -62,45 +58,12 @@ def _folder(options: Namespace) -> Path:
     return control_folder(configured)
 
 
-def masters(folder: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
-    """Every running master with its status.  Sockets that masters left behind when they were killed are removed."""
-    for path in sorted(folder.glob("*.sock")):
-        try:
-            answer = ask(path, {"do": "status"})
-        except ConnectionRefusedError:
-            path.unlink(missing_ok=True)
-            continue
-        except OSError:
-            continue
-        yield path, answer["status"]
-
-
 def _is_alive(path: Path) -> bool:
     try:
         ask(path, {"do": "status"})
     except OSError:
         return False
     return True
-
-
-def ask(
-    path: Path, question: Mapping[str, Any], says: Callable[[str], object] = lambda text: None, patience: float = _PATIENCE
-) -> Mapping[str, Any]:
-    """Ask the master at ``path`` and give its last word; ``says`` hears what it says before.  ``patience``: seconds from word to word.
-
-    Raises OSError when there is no master, or it does not answer.
-    """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.settimeout(patience)
-        sock.connect(str(path))
-        sock.sendall(json.dumps(question).encode() + b"\n")
-        with sock.makefile("rb") as lines:
-            for line in lines:
-                word: dict[str, Any] = json.loads(line)
-                if "done" in word:
-                    return word
-                says(word["says"])
-    raise ConnectionError("the master went away in the middle of its answer")
 
 
 def is_running(pid: int) -> bool:

@@ -8,9 +8,10 @@ import time
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from greenimi.cli.masters import add_master, ask, find_master, is_running
+from greenimi.cli.masters import add_master, find_master, is_running
 from greenimi.cli.options import positive
 from greenimi.cli.output import complain, say
+from greenimi.servers.master.calling import ask
 from greenimi.servers.master.control import control_path
 
 EXAMPLES = """

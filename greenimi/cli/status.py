@@ -12,9 +12,10 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, cast
 
-from greenimi.cli.masters import add_master, ask, find_master
+from greenimi.cli.masters import add_master, find_master
 from greenimi.cli.options import add_json
 from greenimi.cli.output import say, table
+from greenimi.servers.master.calling import ask
 from greenimi.servers.watch.totals import nothing, summed
 
 if TYPE_CHECKING:

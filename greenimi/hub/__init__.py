@@ -54,16 +54,22 @@ def includeme(setup: Setup) -> None:
     hub = Hub(settings, setup.container.get(Events))
     setup.container.add(Hub, hub)
     setup.add_service(hub, "hub")
-    setup.on_commit(lambda: _choose(setup.container, hub, settings), order=90)
+    setup.on_commit(lambda: _check(setup.container, settings), order=90)
+    hub.drivers = lambda: _drivers(setup.container, settings)
 
 
-def _choose(container: Container, hub: Hub, settings: HubSettings) -> None:
-    """The drivers that conf names; under a master those that join its workers."""
+def _check(container: Container, settings: HubSettings) -> None:
+    for kind, name in ((IRelay, settings.relay), (IHubStore, settings.store)):
+        if name != "auto":
+            container.driver(kind, name)
+
+
+def _drivers(container: Container, settings: HubSettings) -> tuple[IRelay, IHubStore]:
+    """Those that conf names; where a master has made a folder for it those that join its workers."""
     together = folder_of(settings) is not None
     relay = ("local" if together else "none") if settings.relay == "auto" else settings.relay
     store = ("machine" if together else "memory") if settings.store == "auto" else settings.store
-    make_store = container.driver(IHubStore, store)
-    hub.use(container.driver(IRelay, relay)(settings=settings), lambda: make_store(settings=settings))
+    return container.driver(IRelay, relay)(settings=settings), container.driver(IHubStore, store)(settings=settings)
 
 
 def _memory_store(settings: HubSettings) -> IHubStore:

@@ -51,6 +51,7 @@ class Hub:
 
     connections  those of this process that messages are spoken on, by number
     payloads     what messages are encoded by here, by name
+    drivers      gives the relay and the store that are used from the start on
     """
 
     tier = Tier.WORK
@@ -66,7 +67,7 @@ class Hub:
         self.events = events or Events()
         self.relay: IRelay = relay or NoRelay(settings)
         self.store: IHubStore = store or MemoryStore()
-        self._make_store: Callable[[], IHubStore] = lambda: self.store
+        self.drivers: Callable[[], tuple[IRelay, IHubStore]] = lambda: (self.relay, self.store)
         self.connections: dict[int, IConnection] = {}
         self.payloads: dict[str, IPayload] = {}
         self.later = Later()
@@ -328,14 +329,9 @@ class Hub:
             self.groups.left(group, member, info)
 
     # -- service -----------------------------------------------------------------------------------------------------
-    def use(self, relay: IRelay, make_store: Callable[[], IHubStore]) -> None:
-        """Have these drivers from the start on."""
-        self.relay = relay
-        self._make_store = make_store
-
     def start(self) -> None:
         """Join the others."""
-        self.store = self._make_store()
+        self.relay, self.store = self.drivers()
         self.relay.start(self)
         self.store.alive(self.process, _ALIVE)
         self._pulse = spawn(self._beat)

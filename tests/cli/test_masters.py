@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import socket
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Any
 import pytest
 
 from greenimi import green
-from greenimi.cli.masters import NoMaster, add_master, ask, find_master, masters
+from greenimi.cli.masters import NoMaster, add_master, find_master
 from greenimi.servers.master.control import Caller, Control
 
 Make = Callable[..., Path]
@@ -87,40 +85,6 @@ def test_nobody_serves_it(folder: Path, master: Make) -> None:
     master(11, "other.toml")
     with pytest.raises(NoMaster, match=r"running: 11 serves .*other.toml"):
         find_master(options(folder))
-
-
-def test_what_a_killed_master_left_is_removed(folder: Path) -> None:
-    left = socket.socket(socket.AF_UNIX)
-    left.bind(str(folder / "99.sock"))
-    left.close()
-    assert list(masters(folder)) == []
-    assert not (folder / "99.sock").exists()
-
-
-def test_a_master_that_goes_in_the_middle_of_an_answer_is_told(folder: Path) -> None:
-    def leave(question: dict[str, Any], caller: Caller) -> None:
-        caller.say("one moment")
-        caller.sock.close()
-
-    control = Control(folder, leave)
-    serving = green.spawn(_serve, control)
-    said: list[str] = []
-    try:
-        with pytest.raises(ConnectionError, match="in the middle of its answer"):
-            ask(folder / f"{os.getpid()}.sock", {"do": "reload"}, said.append)
-    finally:
-        serving.kill()
-        control.close()
-    assert said == ["one moment"]
-
-
-def test_a_silent_master_is_not_waited_for_for_ever(folder: Path) -> None:
-    control = Control(folder, lambda question, caller: None)
-    try:
-        with pytest.raises(TimeoutError):
-            ask(control.path, {"do": "status"}, patience=0.1)
-    finally:
-        control.close()
 
 
 def test_process_ids_may_be_large() -> None:

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from greenimi import green
-from greenimi.cli.masters import ask
 from greenimi.errors import ConfigError
+from greenimi.servers.master.calling import ask
 from greenimi.servers.master.control import Caller, Control, control_folder
 from greenimi.testing.support import wait_until
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from greenimi import green
-from greenimi.cli.masters import ask
 from greenimi.errors import ConfigError
+from greenimi.servers.master.calling import ask
 from greenimi.servers.master.control import control_path
 from greenimi.servers.master.listeners import Listener, Listeners
 from greenimi.servers.master.priority import may_return
