@@ -73,6 +73,7 @@ class IConnection(Interface):
     secure = Attribute("True: the link to the client is encrypted")
     identity = Attribute("None, or the Identity of the client; may be set at any time; when it expires the connection is closed")
     tls = Attribute("None, or what its TLS handshake agreed on: .version, .cipher, .alpn, .server_name, .peer_certificate")
+    subprotocol = Attribute('what a WebSocket agreed on in its handshake; "": nothing, or it is none')
     opened_at = Attribute("when it was accepted, in seconds since the epoch")
     last_seen = Attribute("when the peer was last heard of, in seconds since the epoch, exact to a second or two")
     dialect = Attribute("how its messages are encoded, an IDialect that connections of one kind share; None: nothing can be pushed to it")
@@ -125,16 +126,24 @@ class IRelay(Interface):
     when its bounded queue is full, and whoever waits for its answer is told that there is none.  Packets do not come back to the sender.
     """
 
-    process = Attribute("the number of this process, 32 bits, see greenimi.hub.ids: no other of the cluster has it, nor had it lately")
+    process = Attribute("this process's number, 32 bits, see greenimi.hub.ids, known once it started: no other has it, nor had it lately")
+    healthy = Attribute("False while this process cannot be reached by others, or cannot reach them, for a reason of its own")
+    dropped = Attribute("packets that had no room in a queue, since the start")
 
     def start(receiver: IRelayReceiver) -> None:
-        """Join the others.  Packets arrive from now on.  Raises StartError when that cannot be."""
+        """Join the others: those who are there are known when it returns, or become so soon.  Packets arrive from now on.
+
+        Raises StartError when that cannot be.
+        """
 
     def stop() -> None:
-        """Leave: what is queued is sent as far as that goes without waiting long; calls that wait end."""
+        """Leave: what is queued is sent as far as that goes without waiting long; calls that wait end.  Nobody is told lost here."""
 
     def processes() -> Sequence[int]:
         """The others that are known to be there now."""
+
+    def lives(process: int) -> bool:
+        """Whether a process may be there, also when it was lost: it is stopped or cut off, and may join again.  False: it has ended."""
 
     def interest(target: str, here: bool) -> None:
         """Say that packets for ``target`` are wanted here, or not any more.  The others are told at once, before anything sent later."""
@@ -174,7 +183,7 @@ class IRelayReceiver(Interface):
         """A process is there."""
 
     def lost(process: int) -> None:
-        """A process is gone: it left, died or does not answer.  Called once for each ``joined``."""
+        """A process is gone: it left, died or does not answer (then it may join again).  Called once for each ``joined``."""
 
 
 class IHubStore(Interface):
@@ -306,6 +315,7 @@ class ICodec(Interface):
     closing = Attribute("True: send what is in `out`, then close the socket")
     paused = Attribute("True: bytes are kept, not read, until a switch of protocol is decided")
     ended = Attribute("True: no message will come any more; let those given be handled, then call `close` (or `fail`)")
+    pings = Attribute("True: the peer can be asked for a sign of life at any moment, by `probe`")
     partial = Attribute("what the peer has begun and not completed: 0 nothing, 1 a request's head, 2 its body, or any other message")
     crowded = Attribute("True: what was received has no room for more until a handler took some; read no further")
 

@@ -27,6 +27,7 @@ from greenimi.hub.members import Members
 from greenimi.hub.memory_store import MemoryStore
 from greenimi.hub.outgoing import Outgoing
 from greenimi.hub.relay import NoRelay
+from greenimi.hub.run_folder import folder_of
 from greenimi.hub.settings import HubSettings
 from greenimi.hub.targets import Everyone, Group, OneConnection, User, Worker, Workers
 from greenimi.interfaces import IConnection, IHubStore, IPayload, IRelay
@@ -77,6 +78,7 @@ class Hub:
         self.contexts = Contexts(self)
         self.keeping = Keeping(self)
         self._targets: dict[str, Members] = {}
+        self._counts = {"g": 0, "s": 0, "u": 0}  # of targets, by kind
         self._wanted: set[str] = set()  # what others were told that we want
         self._pulse: Any = None
 
@@ -168,6 +170,7 @@ class Hub:
         members = self._targets.get(target)
         if members is None:
             members = self._targets[target] = Members()
+            self._counts[target[0]] += 1
             self.want(target)
         members.add(connection)
 
@@ -178,10 +181,30 @@ class Hub:
         members.discard(connection)
         if not members:
             del self._targets[target]
+            self._counts[target[0]] -= 1
             self._wanted.discard(target)
             self.relay.interest(target, here=False)
             if target.startswith("g:"):
                 self.histories.forget(target[2:])
+
+    def numbers(self) -> dict[str, float]:
+        """For the metrics."""
+        counts = self._counts
+        return {
+            "connections": len(self.connections),
+            "groups": counts["g"],
+            "users": counts["u"],
+            "processes": len(self.relay.processes()),
+            "pending": len(self.later),
+            "kept_total": self.keeping.kept_count,
+            "restored_total": self.keeping.restored_count,
+            "dropped_total": self.relay.dropped,
+        }
+
+    @property
+    def meets(self) -> bool:
+        """Whether there may be other processes."""
+        return self.settings.relay not in ("auto", "none") or folder_of(self.settings) is not None
 
     # -- pushing -----------------------------------------------------------------------------------------------------
     def push(self, target: str, message: Outgoing, skip: Collection[int] = ()) -> Delivery:
@@ -227,7 +250,7 @@ class Hub:
         """What other processes answer to a packet, those that do in time.  Blocks the calling greenlet."""
         if not processes:
             return ()
-        return self.relay.call(processes, packets.encode(packet)).wait(self.settings.wait)  # type: ignore[no-any-return]
+        return self.relay.call(processes, packets.encode(packet)).wait(self.settings.wait)
 
     def close_all(self, target: str, numbers: Collection[int], code: int, reason: str) -> int:
         """Say goodbye to the members of this process, or to those connections; to how many."""

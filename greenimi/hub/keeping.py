@@ -42,6 +42,8 @@ class Keeping:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._on_the_way: dict[bytes, bytes] = {}  # records that the store does not have yet
+        self.kept_count = 0
+        self.restored_count = 0
         self._missed: dict[int, list[tuple[str, _Missed]]] = {}  # to be sent behind an answer, by connection
 
     def token(self, connection: IConnection) -> str:
@@ -59,6 +61,7 @@ class Keeping:
             return 0.0
         digest, record = links.digest, _record(connection, links)
         self._on_the_way[digest] = record
+        self.kept_count += 1
         hub.later.add(lambda: self._keep(digest, record))
         return hub.settings.keep
 
@@ -101,6 +104,7 @@ class Keeping:
                 raise Refused("too many wrong tokens")
             return False
         self._apply(connection, links, packets.decode_value(record), places or {})
+        self.restored_count += 1
         return True
 
     def _find(self, token: str) -> bytes:

@@ -119,6 +119,11 @@ class Doors:
                 server.attach(sock, share=self._share)
             server.start()
 
+    def pushes(self) -> dict[str, float]:
+        """What became of pushes to clients that read too slowly, for the metrics."""
+        servers = [server for server in self.servers.values() if not isinstance(server, UdpServer)]
+        return {"dropped_total": sum(each.dropped for each in servers), "cut_total": sum(each.cut_count for each in servers)}
+
     def read(self, slots: Collection[int]) -> None:
         """Read these slots of every UDP server from now on, and no others."""
         for server in self.servers.values():
@@ -236,6 +241,10 @@ class Doors:
         for found in plan.mounts:
             guest = load_guest(found.application, found.prefix, settings)
             pipeline.mount(guest.prefix, compose(limits.layers(settings.max_time), guest))
+        if settings.client:
+            from greenimi.web.client_script import ClientScript
+
+            pipeline.mount(clean_prefix(settings.client), ClientScript(settings.client))
         if settings.static:
             from greenimi.web.static import StaticFiles
 

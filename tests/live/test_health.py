@@ -94,9 +94,9 @@ def test_one_answer_is_about_all_workers_and_no_counter_shrinks(service: Gunicor
 
 @pytest.mark.live
 def test_a_service_is_ready_until_a_check_fails_and_after_it_went_well_again(service: Gunicorn, tmp_path: Path) -> None:
-    wait_until(lambda: fetch(service, "/readyz") == (200, '{"status":"ready","checks":{"worker":"ok","disk":"ok"}}'))
+    wait_until(lambda: fetch(service, "/readyz") == (200, '{"status":"ready","checks":{"worker":"ok","hub":"ok","disk":"ok"}}'))
     (tmp_path / "full").touch()
-    wait_until(lambda: fetch(service, "/readyz") == (503, '{"status":"not ready","checks":{"worker":"ok","disk":"it says no"}}'))
+    wait_until(lambda: fetch(service, "/readyz") == (503, '{"status":"not ready","checks":{"worker":"ok","hub":"ok","disk":"it says no"}}'))
     assert fetch(service, "/livez") == (200, "ok")
     (tmp_path / "full").unlink()
     wait_until(lambda: [fetch(service, "/readyz")[0] for _ in range(4)] == [200] * 4)

@@ -20,6 +20,7 @@ from greenimi.container.service import Tier
 from greenimi.errors import ConfigError, ConflictError, Refused, StartError
 from greenimi.event import Events
 from greenimi.interfaces import IService
+from greenimi.hub import Hub
 from greenimi.marks import Mark, Where, get, here, http
 from greenimi.message import Request, Response
 from greenimi.servers.doors import Doors
@@ -206,6 +207,11 @@ def includeme(setup: Setup) -> None:
     setup.add_service(health, "health")
     setup.on_mark("health_check", _add_check)
     allowed = _networks(setup, settings)
+    hub = container.get(Hub)
+    statistics.add_source("hub", hub.numbers)
+    statistics.add_source("pushes", lambda: container.get(Doors).pushes())
+    if hub.meets:
+        health.check("hub", lambda: hub.relay.healthy)
     if settings.server:
         _check_server(setup, settings.server)
         health.endpoints = endpoints(settings, allowed, debug=bool(setup.config.get("app.debug", False)))
