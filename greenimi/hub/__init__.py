@@ -12,7 +12,7 @@ from greenimi.hub.events import ConnectionRestored, GroupJoined, GroupLeft, User
 from greenimi.hub.groups import GroupFull
 from greenimi.hub.hub import Hub
 from greenimi.hub.run_folder import folder_of
-from greenimi.hub.settings import GroupSettings, HubSettings
+from greenimi.hub.settings import GroupSettings, HubSettings, check_settings
 from greenimi.interfaces import IHubStore, IRelay
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def includeme(setup: Setup) -> None:
     ):
         setup.container.bind(BeanBinding(setup.container, definition))
     settings = setup.settings("hub", HubSettings)
+    check_settings(settings, setup.config)
     hub = Hub(settings, setup.container.get(Events))
     setup.container.add(Hub, hub)
     setup.add_service(hub, "hub")

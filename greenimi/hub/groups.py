@@ -138,6 +138,15 @@ class Groups:
             if left is not None:
                 self.left(name, *left)
 
+    def enter_again(self, connection: IConnection, links: Links) -> None:
+        """Have the store know again in which groups it is, as far as they are not full now: it leaves those."""
+        for name, info in list(links.groups.items()):
+            try:
+                if self._enter(name, connection, links, self.rules(name), info):
+                    self._tell(name, links, connection, info, self.rules(name))
+            except GroupFull:
+                self.part(name, connection)
+
     def make_room(self, name: str, old: int) -> None:
         """The client of an old connection is about to enter again: its place may be taken, and nobody is told that it left."""
         rules = self.rules(name)

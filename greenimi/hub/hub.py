@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
+from time import monotonic
 from typing import Any
 
 from greenimi.container.service import Tier
@@ -276,7 +277,7 @@ class Hub:
         if type(found) is packets.Push:
             answer(packets.number(self._take(found)))
         elif type(found) is packets.News:
-            self.histories.news(found.group, found.offset, found.epoch)
+            self.histories.news(found.group, found.offset, found.epoch, found.message)
             answer(packets.number(len(self.of(target_of(found.group)))))
         elif type(found) is packets.Count:
             answer(packets.number(len(self.local(found.target))))
@@ -345,7 +346,8 @@ class Hub:
 
     def lost(self, process: int) -> None:
         log.info("process %d is gone", process)
-        self.later.add(lambda: self._bury(process))
+        if not self.relay.lives(process):  # else its time in the store runs out, when it does not come back
+            self.later.add(lambda: self._bury(process))
 
     def _bury(self, process: int) -> None:
         for group, member, info in self.store.bury(process):
@@ -372,11 +374,24 @@ class Hub:
             self.relay.stop()
         self.store.close()
 
+    def _enter_again(self) -> None:
+        """The store may have given up this process: say anew who is here."""
+        self.store.alive(self.process, _ALIVE)
+        for connection in list(self.connections.values()):
+            if connection.links is not None:
+                self.users.claim_again(connection, connection.links)
+                self.groups.enter_again(connection, connection.links)
+
     def _beat(self) -> None:
         turn = 0
+        last = monotonic()
         while True:
             sleep(1.0)
             turn += 1
+            if monotonic() - last > _ALIVE:
+                log.warning("this process stood still for %.0f seconds", monotonic() - last)
+                self.later.add(self._enter_again)
+            last = monotonic()
             try:
                 self.histories.look_again()
                 self.groups.tell_expired()

@@ -2,7 +2,8 @@
 
 ``node`` 12 bits, ``process`` 20 bits, ``slot`` 31 bits, from the highest to the lowest; the highest bit of 64 is 0, so that languages with
 signed numbers only can hold them.  A process number belongs to one process for as long as anybody remembers connections of another, and a
-slot is never used twice in a process, so a number means one connection.  It is a name, not a secret: whoever knows it can do nothing with it.
+slot is used again only after all the others, so a number means one connection.  It is a name, not a secret: whoever knows it can do
+nothing with it.
 
 Everywhere in the Hub a *process* is the upper half, node and process in one: 32 bits, unique in the cluster.
 """

@@ -69,11 +69,12 @@ class Change(_Packet, tag="g"):
 
 
 class News(_Packet, tag="h"):
-    """The history of a group has grown up to an offset.  Answered with the number of its members."""
+    """The history of a group has grown up to an offset, by this message.  Answered with the number of its members."""
 
     group: str
     offset: int
     epoch: str
+    message: bytes
 
 
 class Shared(_Packet, tag="x"):
@@ -86,7 +87,10 @@ class Shared(_Packet, tag="x"):
 
 
 class Surrender(_Packet, tag="s"):
-    """The client of a connection is back on another one and shows its token, of which this is the digest: give the record up.  Answered with the record, or nothing."""
+    """The client of a connection is back on another one and shows its token, of which this is the digest: give the record up.
+
+    Answered with the record, or nothing.
+    """
 
     number: int
     digest: bytes

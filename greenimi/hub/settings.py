@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from greenimi.config import option
+from greenimi.errors import ConfigError
+from greenimi.hub.ids import NODES
+from greenimi.interfaces import IConfig
 
 
 @dataclass(frozen=True)
@@ -35,3 +38,24 @@ class HubSettings:
     groups_each: int = option(128, "Groups that one connection may be in.")
     user_connections: int = option(0, "Connections that one user may have in one process; 0 means any number.")
     groups: dict[str, GroupSettings] = option({}, "Kinds of groups, by the name before the first colon.")
+
+
+def check_settings(settings: HubSettings, config: IConfig) -> None:
+    """Raises ConfigError naming place and key of what cannot be."""
+    numbers = {name: getattr(settings, name) for name in ("wait", "queue", "keep", "group_count", "groups_each", "user_connections")}
+    for name, found in settings.groups.items():
+        numbers.update({f"groups.{name}.{key}": getattr(found, key) for key in ("limit", "history", "history_age")})
+        if found.announce and not found.presence:
+            raise _wrong(config, f"groups.{name}.announce", "nobody knows who comes and goes", f"set presence in [hub.groups.{name}]")
+        if ":" in name:
+            raise _wrong(config, f"groups.{name}", "rules go by the part of a group's name before the first colon", name.partition(":")[0])
+    for name, number in numbers.items():
+        if number < 0:
+            raise _wrong(config, name, f"{number} is below 0")
+    if not 0 <= settings.node < NODES:
+        raise _wrong(config, "node", f"{settings.node} is not a number from 0 to {NODES - 1}")
+
+
+def _wrong(config: IConfig, key: str, text: str, hint: str = "") -> ConfigError:
+    place = config.place(f"hub.{key}")
+    return ConfigError(f"{f'{place}: ' if place else ''}hub.{key}: {text}", hint=hint)

@@ -84,6 +84,14 @@ class Users:
             self._hub.store.release(user, connection.number, seconds)
         return True
 
+    def claim_again(self, connection: IConnection, links: Links) -> None:
+        """Have the store know again whom it has claimed; who is another's by now is so."""
+        if links.user is not None and links.claimed:
+            owner = self._hub.store.claim(links.user, connection.number, self._hub.process)
+            if owner is not None and owner != connection.number:
+                links.claimed = False
+                self.free(connection)
+
     def gone(self, connection: IConnection, links: Links, seconds: float) -> None:
         """A connection is closed.  Does not wait."""
         if links.user is not None:
