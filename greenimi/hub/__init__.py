@@ -11,7 +11,7 @@ from greenimi.hub.delivery import Delivery
 from greenimi.hub.events import ConnectionRestored, GroupJoined, GroupLeft, UserJoined, UserLeft
 from greenimi.hub.groups import GroupFull
 from greenimi.hub.hub import Hub
-from greenimi.hub.run_folder import folder_of
+from greenimi.hub.run_folder import folder_of, open_folder
 from greenimi.hub.settings import GroupSettings, HubSettings, check_settings
 from greenimi.interfaces import IHubStore, IRelay
 
@@ -76,7 +76,7 @@ def _drivers(container: Container, settings: HubSettings) -> tuple[IRelay, IHubS
 def _memory_store(settings: HubSettings) -> IHubStore:
     from greenimi.hub.memory_store import MemoryStore
 
-    return MemoryStore()
+    return MemoryStore(kept=settings.kept, histories=settings.histories)
 
 
 def _machine_store(settings: HubSettings) -> IHubStore:
@@ -85,4 +85,4 @@ def _machine_store(settings: HubSettings) -> IHubStore:
     folder = folder_of(settings)
     if folder is None:
         raise ConfigError('hub.store: "machine" needs a folder', hint="set [hub] folder, or start it by greenimi serve")
-    return MachineStore(folder, wait=settings.wait)
+    return MachineStore(open_folder(folder), wait=settings.wait)

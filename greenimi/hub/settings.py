@@ -34,6 +34,9 @@ class HubSettings:
     wait: float = option(1.0, "Seconds at most that a caller waits for other processes.")
     queue: int = option(16 * 1024 * 1024, "Bytes that may wait for one slow process before packets for it are dropped.")
     keep: float = option(60.0, "Seconds that data, user and groups of a client that may come back are kept after its connection is lost.")
+    kept: int = option(100_000, "Clients whose records are kept so, at most; the one that is kept longest is forgotten first.")
+    histories: int = option(10_000, "Groups whose last messages are kept, at most; the one used least lately is forgotten first.")
+    size: int = option(1024 * 1024 * 1024, "Bytes of the file of the machine store; beyond it nothing more is kept (503).")
     group_count: int = option(100_000, "Groups that have members in one process, at most.")
     groups_each: int = option(128, "Groups that one connection may be in.")
     user_connections: int = option(0, "Connections that one user may have in one process; 0 means any number.")
@@ -42,7 +45,10 @@ class HubSettings:
 
 def check_settings(settings: HubSettings, config: IConfig) -> None:
     """Raises ConfigError naming place and key of what cannot be."""
-    numbers = {name: getattr(settings, name) for name in ("wait", "queue", "keep", "group_count", "groups_each", "user_connections")}
+    numbers = {
+        name: getattr(settings, name)
+        for name in ("wait", "queue", "keep", "kept", "histories", "size", "group_count", "groups_each", "user_connections")
+    }
     for name, found in settings.groups.items():
         numbers.update({f"groups.{name}.{key}": getattr(found, key) for key in ("limit", "history", "history_age")})
         if found.announce and not found.presence:

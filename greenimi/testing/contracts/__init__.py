@@ -12,8 +12,19 @@ from __future__ import annotations
 from greenimi.testing.contracts.codec import CodecContract
 from greenimi.testing.contracts.config import ConfigContract
 from greenimi.testing.contracts.framing import FramingContract
+from greenimi.testing.contracts.hub_store import HubStoreContract
 from greenimi.testing.contracts.payload import PayloadContract
+from greenimi.testing.contracts.relay import RelayContract
 from greenimi.testing.contracts.service import ServiceContract
 from greenimi.testing.contracts.session_store import SessionStoreContract
 
-__all__ = ["CodecContract", "ConfigContract", "FramingContract", "PayloadContract", "ServiceContract", "SessionStoreContract"]
+__all__ = [
+    "CodecContract",
+    "ConfigContract",
+    "FramingContract",
+    "HubStoreContract",
+    "PayloadContract",
+    "RelayContract",
+    "ServiceContract",
+    "SessionStoreContract",
+]
