@@ -46,7 +46,7 @@ def panels(report: Report) -> list[Panel]:
         if row.row == "memory":
             found.append(panel(row, "worker_mib", "Memory: a worker after start (less is better)", "MiB", ",.1f", best_first=False))
             found.append(panel(row, "connection_kib", "Memory: an idle WebSocket (less is better)", "KiB", ",.1f", best_first=False))
-        elif row.load == "memory":
+        elif row.load in ("memory", "crowd"):
             found.append(panel(row, "connection_kib", f"{row.title} (less is better)", "KiB", ",.1f", best_first=False))
         elif row.load == "idle":
             found.append(panel(row, "cpu_percent", f"{row.title} (less is better)", "% of a core", ",.2f", best_first=False))

@@ -31,14 +31,14 @@ Compare greenimi with other Python servers on this machine.
 
 Each server runs on one CPU, the load on another. The servers of a row run side by side and take turns, round by round; the
 figures are medians. Printed: requests a second, latency, CPU time a request, memory, and how many times as many requests
-greenimi answers. Other rows look at idle connections, an idle server, a reload under load, and what many short connections leave
-behind. Then the goals are judged: a missed one fails the run, an aim does not. A server that does not start or answers wrongly is
-left out and named.
+greenimi answers. Other rows look at messages to many connections, idle connections, an idle server, a reload under load, and
+what many short connections leave behind. Then the goals are judged: a missed one fails the run, an aim does not. A server that
+does not start or answers wrongly is left out and named.
 """
 
 EXAMPLES = """\
 examples:
-  scripts/bench                                   everything, about eleven minutes; rewrites docs/benchmarks.md and .svg
+  scripts/bench                                   everything, about seventeen minutes; rewrites docs/benchmarks.md and .svg
   scripts/bench --quick                           one round of one second, a look at the trend; leaves docs/ alone
   scripts/bench --only guest,tls                  the row guest and all rows that begin with tls (names: --list)
   scripts/bench --only churn --full               a million connections instead of fifty thousand

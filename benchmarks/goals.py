@@ -55,6 +55,16 @@ def aim(goal: Goal) -> Goal:
     return replace(goal, aim=True)
 
 
+def crowd(row: str, kib: float) -> tuple[Goal, ...]:
+    return (
+        at_most(row, kib, "connection_kib", f"at most {kib:g} KiB for each"),
+        at_most(row, 25, "cpu_percent", "at most 25 % of a core, pings included"),
+        at_most(row, 0, "missing", "every message reaches all, nobody's connection ends"),
+        at_most(row, 0, "lost_workers", "no worker misses a heartbeat"),
+        aim(at_most(row, 0, "blocked", "no loop stands still for 0.1 s")),
+    )
+
+
 GOALS = (
     at_least("http-hello", 2.0, "starlette"),
     at_least("http-hello", 5.5, "fastapi"),
@@ -69,8 +79,15 @@ GOALS = (
     at_least("http2", 1.3, "hypercorn"),
     at_least("http2", 2, "gunicorn-gevent"),
     at_least("ws-echo", 1.4, "uvicorn"),
+    at_least("ws-echo-1k", 0.8, "aiohttp"),
+    at_least("fanout", 0.85, "aiohttp"),
+    at_least("fanout", 2, "gevent-websocket"),
+    at_least("fanout-two", 1.2, "aiohttp"),
+    Goal("relay", "at least 0.85 times one worker's deliveries a CPU second", 0.85, "per_cpu", "one-worker", least=True),
+    at_most("push", 3, "times", "to the other worker at most 3 times as long as to the same (p50)"),
     at_least("tcp-line", 1.1, "asyncio-streams"),
     at_least("udp-echo", 3.0, "asyncio-datagram"),
+    at_least("udp-echo", 0.6, "uvloop-datagram"),
     at_least("guest", 6.0, "gunicorn-gevent"),
     aim(at_least("guest", 0.9, "granian-wsgi")),
     at_least("tls-hello", 1.8, "asgi"),
@@ -80,6 +97,8 @@ GOALS = (
     at_most("http-memory", 8, "connection_kib", "idle HTTP connection at most 8 KiB"),
     at_most("memory", 56, "worker_mib", "worker at most 56 MiB"),
     at_most("memory", 8, "connection_kib", "idle WebSocket at most 8 KiB"),
+    *crowd("idle-websockets", 8),
+    *crowd("idle-websockets-tls", 30),
     at_most("idle", 0.5, "cpu_percent", "at most 0.5 % of a core"),
     at_most("reload", 0, "failed", "no failed request"),
     at_most("reload", 3, "p99_times", "p99 during the roll at most 3 times the one before"),

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.paths import LOAD, ORDER, PACED, POST, VISIT, BenchError
+from benchmarks.paths import FAN, LOAD, ORDER, PACED, POST, VISIT, BenchError
 from benchmarks.probe import file, hello, order
 from benchmarks.process import cpus, pinned
-from benchmarks.servers import HELLO, WEBSOCKET, Protocol, Row
+from benchmarks.servers import BROADCAST, HELLO, WEBSOCKET, Protocol, Row
 
 GRACE = 80.0  # seconds a load may take beyond its length; the client's own alarm rings earlier
 HOLD_SECONDS = 100
@@ -40,6 +40,8 @@ def load(row: Row, port: int, seconds: int) -> Load:
         return wrk(row, port, seconds)
     if row.load == "h2load":
         return h2load(row, port, seconds)
+    if row.load == "fan":
+        return fan(row, port, seconds)
     return visits(row, port, seconds) if row.load == "visits" else client(row, port, seconds)
 
 
@@ -129,7 +131,7 @@ def read_h2load(text: str, log: Iterable[str]) -> Load:
 
 def client(row: Row, port: int, seconds: int) -> Load:
     command: list[str | Path] = [LOAD, row.protocol, str(port), f"--seconds={seconds}"]
-    command += [f"--connections={row.connections}", f"--depth={row.depth}"]
+    command += [f"--connections={row.connections}", f"--depth={row.depth}", f"--size={row.size}"]
     if row.protocol == "http":
         hole = "#" * 8  # the client puts the number of each request there
         number = "0" * 8
@@ -138,6 +140,19 @@ def client(row: Row, port: int, seconds: int) -> Load:
         command.append(f"--path={WEBSOCKET}")
     figures = json.loads(run(command, seconds))
     return Load(figures["count"], figures["seconds"], figures["p50_us"], figures["p99_us"], figures["lost"])
+
+
+def fan(row: Row, port: int, seconds: int) -> Load:
+    """Latencies are those of whole broadcasts, the count is that of deliveries."""
+    options = [
+        f"--seconds={seconds}",
+        f"--connections={row.connections}",
+        f"--depth={row.depth}",
+        f"--size={row.size}",
+        f"--path={BROADCAST}",
+    ]
+    figures = json.loads(run([FAN, "broadcast", str(port), *options], seconds))
+    return Load(figures["count"], figures["seconds"], figures["p50_us"], figures["p99_us"], errors=0)
 
 
 def question(protocol: Protocol, port: int) -> list[str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from benchmarks.churn import measure_churn
+from benchmarks.crowd import measure_crowd
 from benchmarks.idle import measure_idle
 from benchmarks.memory import measure_memory
 from benchmarks.outcomes import Found, say
+from benchmarks.push import measure_push
 from benchmarks.reload import measure_reload
 from benchmarks.results import RowResult
 from benchmarks.rounds import measure_rates
@@ -27,6 +29,10 @@ def measure(row: Row, only: Collection[str], rounds: int, seconds: int, ports: I
         measure_reload(row, found, ports)
     elif row.load == "churn":
         measure_churn(row, found, ports, full=full)
+    elif row.load == "push":
+        measure_push(row, found, rounds, seconds, ports)
+    elif row.load == "crowd":
+        measure_crowd(row, found, ports)
     elif row.load == "upload":
         measure_upload(row, found, ports)
     else:

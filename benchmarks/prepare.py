@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.paths import BUILD, CERTIFICATE, FILE, HERE, KEY, LOAD, NGINX, PACED, PEERS, VISIT, BenchError
+from benchmarks.paths import BUILD, CERTIFICATE, FAN, FILE, HERE, KEY, LOAD, NGINX, PACED, PEERS, VISIT, BenchError
 from benchmarks.servers import Row
 
 OPENSSL_HEADER = Path("/usr/include/openssl/ssl.h")
@@ -30,7 +30,7 @@ def prepare(rows: Sequence[Row]) -> None:
         need("curl", found=shutil.which("curl") is not None)
     if any(server.needs == (NGINX,) for row in rows for server in row.servers):
         need("nginx", found=NGINX.exists())
-    if any(row.protocol == "https" for row in rows):
+    if any(row.protocol in ("https", "wss") for row in rows):
         make_certificate(CERTIFICATE, KEY)
     if any(row.file for row in rows):
         make_file(FILE)
@@ -52,6 +52,8 @@ def clients(row: Row) -> Sequence[Path]:
         return [VISIT]
     if row.load in ("client", "memory"):
         return [LOAD]
+    if row.load in ("fan", "push", "crowd"):
+        return [FAN]
     return [PACED] if row.load in ("reload", "upload") else []
 
 
@@ -94,7 +96,7 @@ def build(client: Path) -> None:
     if is_built(client, stamp, *sources):
         return
     libraries = []
-    if client == VISIT:
+    if client in (VISIT, FAN):
         need("libssl-dev", found=OPENSSL_HEADER.exists())
         libraries = ["-lssl", "-lcrypto"]
     run([*COMPILER, "-o", client, sources[0], *libraries], doing=f"compiling {client.name}.c", seconds=120)

@@ -22,8 +22,9 @@ def probe(protocol: Protocol, port: int) -> None:
     """Nothing when the server answers rightly."""
     if protocol in ("http", "https"):
         hello(protocol, port, "world")
-    elif protocol == "ws":
-        websocket(port)
+    elif protocol in ("ws", "wss"):
+        with secured(port) if protocol == "wss" else connect(port) as stream:
+            websocket(stream, port)
     elif protocol == "tcp":
         with connect(port) as stream:
             echo(stream, b"probe\n")
@@ -84,32 +85,36 @@ def trusting() -> ssl.SSLContext:
 
 def negotiated(port: int) -> str:
     """The version and the cipher of TLS that a client without wishes gets."""
-    with connect(port) as plain, trusting().wrap_socket(plain, server_hostname=HOST) as stream:
+    with secured(port) as stream:
         cipher = stream.cipher()
         return f"{stream.version()}, {cipher[0] if cipher else 'no cipher'}"
 
 
-def websocket(port: int) -> None:
+def websocket(stream: socket.socket, port: int) -> None:
     key = base64.b64encode(os.urandom(16)).decode()
     accept = base64.b64encode(hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest())
     head = (
         f"GET {WEBSOCKET} HTTP/1.1\r\nHost: {HOST}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Origin: http://{HOST}:{port}\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
     )
-    with connect(port) as stream:
-        stream.sendall(head.encode())
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            answer += receive(stream)
-        if not answer.startswith(b"HTTP/1.1 101") or accept not in answer:
-            raise OSError(f"the handshake was answered with {answer[:100]!r}")
-        text = b"probe"
-        echo(stream, bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text, bytes([0x81, len(text)]) + text)
-        stream.sendall(bytes([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xE8]))  # close, 1000
+    stream.sendall(head.encode())
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        answer += receive(stream)
+    if not answer.startswith(b"HTTP/1.1 101") or accept not in answer:
+        raise OSError(f"the handshake was answered with {answer[:100]!r}")
+    text = b"probe"
+    echo(stream, bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text, bytes([0x81, len(text)]) + text)
+    stream.sendall(bytes([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xE8]))  # close, 1000
 
 
 def connect(port: int) -> socket.socket:
     return socket.create_connection((HOST, port), timeout=TIMEOUT)
+
+
+def secured(port: int) -> ssl.SSLSocket:
+    """Whoever closes it closes the socket below."""
+    return trusting().wrap_socket(connect(port), server_hostname=HOST)
 
 
 def receive(sock: socket.socket) -> bytes:

@@ -140,8 +140,12 @@ class Process:
                     raise BenchError(f"no right answer in {READY_SECONDS:.0f} s: {error}; {self._last_words()}") from error
             time.sleep(0.05)
 
+    def said(self) -> str:
+        """All that it wrote so far."""
+        return self._log.read_text(errors="replace")
+
     def _last_words(self) -> str:
-        text = self._log.read_text(errors="replace").replace(f"{ROOT}/", "")
+        text = self.said().replace(f"{ROOT}/", "")
         lines = [line.strip() for line in text.splitlines() if re.search(r"\w", line)]
         return (lines[-1][:200] if lines else "it said nothing") + " (see benchmarks/.build/logs)"
 
@@ -159,9 +163,18 @@ class Process:
 
 def resident(pid: int) -> int:
     """Bytes, exactly: the figure in /proc/PID/status may be some hundred KiB late."""
+    return rollup(pid, "Rss")
+
+
+def proportional(pid: int) -> int:
+    """Bytes, of which those that it shares with others count in part."""
+    return rollup(pid, "Pss")
+
+
+def rollup(pid: int, name: str) -> int:
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Rss:"):
+            if line.startswith(f"{name}:"):
                 return int(line.split()[1]) * 1024
     return 0
 
@@ -185,7 +198,7 @@ def start(server: Server, row: Row, ports: Iterator[int]) -> Iterator[Process]:
     log = LOGS / f"{row.name}.{server.name}.log"
     with log.open("wb") as output:
         child = subprocess.Popen(
-            [*pinned(*(cpus() if row.load == "reload" else cpus()[:1])), *command],  # a reload is looked at as it is in life
+            [*pinned(*(cpus() if row.load in ("reload", "crowd") else cpus()[:1])), *command],  # these are looked at as they are in life
             cwd=ROOT,
             env=env,
             stdin=subprocess.DEVNULL,

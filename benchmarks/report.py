@@ -9,7 +9,7 @@ from benchmarks import goals
 from benchmarks.churn import SAMPLES
 from benchmarks.paths import DOCS
 from benchmarks.results import Outcome, Report, RowResult
-from benchmarks.servers import RATES, Load
+from benchmarks.servers import CROWD_IDLE, RATES, Load
 
 PAGE, CHART = DOCS / "benchmarks.md", DOCS / "benchmarks.svg"
 
@@ -40,11 +40,39 @@ VISITS = (
     Column("rss_mib", "RSS MiB", ",.0f"),
     Column("busy_percent", "load side busy %", ",.0f"),
 )
+FAN = (
+    Column("rate", "deliveries/s", ",.0f"),
+    Column("p50_us", "p50 ms", ",.2f", 1e-3),
+    Column("p99_us", "p99 ms", ",.2f", 1e-3),
+    Column("cpu_us", "CPU µs/delivery", ",.2f"),
+    Column("per_cpu", "deliveries/CPU s", ",.0f"),
+    Column("rss_mib", "RSS MiB", ",.0f"),
+)
+CROWD = (
+    Column("connection_kib", "KiB/connection", ",.2f"),
+    Column("cpu_percent", "% of a core", ",.1f"),
+    Column("pings", "pings/s", ",.0f"),
+    Column("opened", "opened/s", ",.0f"),
+    Column("broadcast_ms", "message to all, ms", ",.0f"),
+    Column("missing", "missing", ",.0f"),
+    Column("lost_workers", "lost workers", ",.0f"),
+    Column("blocked", "stood still", ",.0f"),
+    Column("blocked_ms", "ms at most", ",.0f"),
+)
 COLUMNS: Mapping[Load, tuple[Column, ...]] = {
     "wrk": REQUESTS,
     "h2load": REQUESTS,
     "client": REQUESTS,
     "visits": VISITS,
+    "fan": FAN,
+    "push": (
+        Column("local_p50_us", "same worker p50 µs", ",.0f"),
+        Column("local_p99_us", "p99 µs", ",.0f"),
+        Column("remote_p50_us", "other worker p50 µs", ",.0f"),
+        Column("remote_p99_us", "p99 µs", ",.0f"),
+        Column("times", "times", ",.2f"),
+    ),
+    "crowd": CROWD,
     "memory": (Column("worker_mib", "worker MiB", ",.1f"), Column("connection_kib", "KiB/connection", ",.2f")),
     "idle": (Column("cpu_percent", "% of a core", ",.2f"), Column("worker_mib", "worker MiB", ",.1f")),
     "reload": (
@@ -187,7 +215,7 @@ def abouts(texts: Mapping[str, Sequence[str]]) -> str:
 
 
 def method(report: Report) -> str:
-    return METHOD.format(rounds=report.rounds, seconds=report.seconds, samples=SAMPLES)
+    return METHOD.format(rounds=report.rounds, seconds=report.seconds, samples=SAMPLES, crowd_idle=CROWD_IDLE)
 
 
 METHOD = """\
@@ -213,6 +241,19 @@ the figure that compares.
 *Worker* is the resident memory of the process that serves, just after its start. *KiB/connection* is its growth over the connections
 of the title, each of which had one message or request answered and then stays idle.
 
+*Fan-out*: `benchmarks/fan.c` opens the connections; what one of them sends must come to all, in order and byte by byte, and a new message
+leaves when an earlier one came to all. The latency is that of the last delivery; *deliveries/CPU s* are those for each second of CPU time
+of all of a server's processes. Where there are two workers they share the one CPU and have about as many connections each.
+
+*Push*: the same client asks one connection's worker to send a text to another connection, by turns to one of the same worker and to one of
+the other worker; the time is from asking to the arrival. Both workers share one CPU.
+
+*Crowd*: each connection is a member of the group that the messages go to. Memory is the proportional set size (PSS) of all workers,
+before and after. A client is pinged after {crowd_idle} s of silence, and CPU time is that of all processes of the server in a minute of
+such pings. *Message to all* is the median of three, from sending to the last delivery; *missing* counts deliveries that did not come and
+connections that ended; *lost workers* were replaced; *stood still* is how often, once all were connected, a worker's loop let nobody run
+for 0.1 s or more. Here servers and load are not kept apart either.
+
 *Idle*: CPU time of all processes of a server that nobody asks anything; all of the row idle at the same time.
 
 *Reload*: `benchmarks/paced.c` asks at half of the rate that wrk reached just before, over 64 keep-alive connections, whatever the server
@@ -229,7 +270,7 @@ by least squares. The smallest object of Python, left behind by each connection,
 few more steps before it stays as it is, so HTTPS is judged less strictly. `--full` takes a million connections, and 200 000 with TLS."""
 
 RERUN = """\
-`scripts/bench` measures everything and rewrites this page (about eleven minutes); `scripts/bench --quick` takes one short round and
+`scripts/bench` measures everything and rewrites this page (about seventeen minutes); `scripts/bench --quick` takes one short round and
 leaves the page alone; `scripts/bench --only ws-echo,tls --json FILE` measures some rows (`tls`: all that begin so) and keeps the figures.
 The first run makes a virtual environment for the peers below `benchmarks/.build` and a certificate, compiles the load clients and needs
 gcc, openssl with libssl-dev, wrk, h2load (nghttp2-client) and nginx. Linux and two idle CPUs are needed; `scripts/bench --help` tells

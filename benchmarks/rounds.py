@@ -9,7 +9,7 @@ from benchmarks.load import load
 from benchmarks.outcomes import Found, say
 from benchmarks.paths import BenchError
 from benchmarks.probe import negotiated
-from benchmarks.process import Process, start
+from benchmarks.process import TICK, Process, start
 from benchmarks.results import Figures
 from benchmarks.servers import Row
 
@@ -56,6 +56,7 @@ def one_turn(row: Row, process: Process, seconds: int) -> Figures:
         "p50_us": result.p50_us,
         "p99_us": result.p99_us,
         "cpu_us": used * 1e6 / result.count,
+        "per_cpu": result.count / max(used, TICK),
         "rss_mib": process.worker_bytes() / 2**20,
         "errors": result.errors,
     }

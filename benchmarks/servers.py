@@ -14,16 +14,18 @@ from typing import Literal
 
 from benchmarks.paths import HERE, NGINX, PROJECT, ROOT
 
-Protocol = Literal["http", "https", "ws", "tcp", "udp"]
-DOORS: Mapping[Protocol, str] = {"http": "web", "https": "web", "ws": "web", "tcp": "line", "udp": "dgram"}
+Protocol = Literal["http", "https", "ws", "wss", "tcp", "udp"]
+DOORS: Mapping[Protocol, str] = {"http": "web", "https": "web", "ws": "web", "wss": "web", "tcp": "line", "udp": "dgram"}
 
-Load = Literal["wrk", "h2load", "client", "visits", "memory", "idle", "reload", "churn", "upload"]
-RATES: tuple[Load, ...] = ("wrk", "h2load", "client", "visits")
+Load = Literal["wrk", "h2load", "client", "visits", "fan", "push", "crowd", "memory", "idle", "reload", "churn", "upload"]
+RATES: tuple[Load, ...] = ("wrk", "h2load", "client", "visits", "fan")
 """Those that count how much a server does in a time."""
 
 OURS = "greenimi"
 HELLO = "/hello/"
 WEBSOCKET = "/ws"
+BROADCAST = "/fan"
+PUSH = "/push"
 UPLOAD = "/upload"
 
 
@@ -45,8 +47,9 @@ class Row:
     """One comparison.
 
     `load` says what is done to the servers: requests by wrk, by h2load (HTTP/2) or by our own `client`, short `visits` (a connection
-    each); or a look at `memory` of idle connections, at an `idle` server, at a `reload` under load, at what `churn` leaves behind,
-    at a worker that a large `upload` arrives at.
+    each), messages for all connections by a `fan`; or a look at the time that a `push` to one takes, at `memory` of idle connections, at
+    a `crowd` of them, at an `idle` server, at a `reload` under load, at what `churn` leaves behind, at a worker that a large `upload`
+    arrives at.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Row:
     servers: tuple[Server, ...]
     connections: int = 64
     depth: int = 1
+    size: int = 64  # bytes of a message, where our own clients make them
     headers: tuple[str, ...] = ()
     file: str = ""  # the path of FILE; wrk asks for it
     echo: str = ""  # the path that sends back the order of `order.json`; wrk posts it there
@@ -114,6 +118,24 @@ GREENIMI_PAIR = replace(
 )
 
 
+def workers(number: int, connections: int, about: str, server: Server = GREENIMI, env: Mapping[str, str] = {}) -> Server:
+    """Several workers, none of which takes more than so many connections: that keeps them even."""
+    limit = {"GREENIMI__SERVERS__WEB__CONNECTIONS": str(connections)}
+    return replace(
+        server, about=about, command=server.command.replace("--workers 1", f"--workers {number}"), env={**server.env, **limit, **env}
+    )
+
+
+GREENIMI_RELAY = workers(2, 505, "two Gunicorn workers, which reach each other by the local relay")
+GREENIMI_ALONE = replace(GREENIMI, name="one-worker", about="greenimi, one Gunicorn worker with all connections")
+GREENIMI_PUSH = workers(2, 10, GREENIMI_RELAY.about)
+CROWD_WORKERS, CROWD_IDLE = 3, 30
+CROWD = f"three Gunicorn workers; a WebSocket is pinged after {CROWD_IDLE} s of silence"
+CROWD_ENV = {"GREENIMI__SERVERS__WEB__IDLE": str(CROWD_IDLE)}
+GREENIMI_CROWD = workers(CROWD_WORKERS, 16_000, CROWD, GREENIMI, CROWD_ENV)
+GREENIMI_CROWD_TLS = workers(CROWD_WORKERS, 6_000, f"{CROWD}; TLS", GREENIMI_TLS, CROWD_ENV)
+
+
 def uvicorn(name: str, about: str, app: str, more: str = "") -> Server:
     options = "--host 127.0.0.1 --port {web} --no-access-log --log-level warning" + more
     return Server(name, about, f"{{peers}}/uvicorn benchmarks.peers.{app}:app --loop uvloop --http httptools {options}")
@@ -161,6 +183,8 @@ UVICORN_WS = uvicorn("uvicorn", "bare ASGI application on uvicorn, its default W
 WEBSOCKETS = script("websockets", "websockets on asyncio", "websockets_echo asyncio", "web")
 WEBSOCKETS_UVLOOP = script("websockets-uvloop", "websockets on uvloop", "websockets_echo uvloop", "web")
 GEVENT_WEBSOCKET = script("gevent-websocket", "gevent-websocket on gevent's WSGI server", "gevent_websocket_echo", "web")
+GEVENT_WEBSOCKET_FAN = script("gevent-websocket", "gevent-websocket's own server, a loop over its clients", "gevent_websocket_fan", "web")
+AIOHTTP_FAN = replace(AIOHTTP, about="aiohttp on uvloop, a loop over its WebSockets")
 LINES = (
     script("asyncio-streams", "asyncio.start_server, readline", "line_echo asyncio", "line"),
     script("uvloop-streams", "the same on uvloop", "line_echo uvloop", "line"),
@@ -182,7 +206,9 @@ NGINX_TLS = replace(NGINX_PLAIN, command=NGINX_PLAIN.command + " {certificate} {
 
 HTTP = (GREENIMI, ASGI, STARLETTE, FASTAPI, GRANIAN, SANIC, AIOHTTP, FLASK)
 JSON = (GREENIMI, FASTAPI, LITESTAR)
+FANS = (GREENIMI, AIOHTTP_FAN, GEVENT_WEBSOCKET_FAN)
 WS = (GREENIMI, UVICORN_WS, WEBSOCKETS, WEBSOCKETS_UVLOOP, AIOHTTP, GEVENT_WEBSOCKET)
+WS_LARGE = (GREENIMI, UVICORN_WS, WEBSOCKETS_UVLOOP, AIOHTTP)
 
 # -- rows ----------------------------------------------------------------------------------------------------------
 
@@ -218,6 +244,11 @@ ROWS = (
         depth=16,
     ),
     Row("ws-echo", "WebSocket: echo of 64-byte texts, 64 connections", "client", "ws", WS),
+    Row("ws-echo-1k", "WebSocket: the same with texts of 1 KiB", "client", "ws", WS_LARGE, size=1024),
+    Row("fanout", "Fan-out: a text of 64 bytes to each of 1000 WebSockets, one at a time", "fan", "ws", FANS, 1000),
+    Row("fanout-two", "Fan-out: the same with two in flight", "fan", "ws", FANS, 1000, depth=2),
+    Row("relay", "Fan-out: one at a time through two workers, 500 WebSockets each", "fan", "ws", (GREENIMI_RELAY, GREENIMI_ALONE), 1000),
+    Row("push", "Push: a text of 64 bytes to one WebSocket, of the same worker and of the other", "push", "ws", (GREENIMI_PUSH,), 16),
     Row("tcp-line", "TCP: echo of 64-byte lines, 64 connections", "client", "tcp", (GREENIMI, *LINES)),
     Row("udp-echo", "UDP: echo of 64-byte datagrams, 64 sockets", "client", "udp", (GREENIMI, *DATAGRAMS)),
     Row("guest", "HTTP: a WSGI guest, GET /hello/{name} → JSON, 64 connections", "wrk", "http", (GREENIMI_GUEST, GUNICORN_GEVENT, GRANIAN)),
@@ -226,6 +257,8 @@ ROWS = (
     Row("tls-memory", "Memory: each of 2000 idle HTTPS connections", "memory", "https", (GREENIMI_TLS, ASGI_TLS, NGINX_TLS), 2000),
     Row("http-memory", "Memory: each of 2000 idle HTTP connections", "memory", "http", (GREENIMI, ASGI_PATIENT, NGINX_PLAIN), 2000),
     Row("memory", "Memory: a worker after start, and each of 10 000 idle WebSockets", "memory", "ws", WS, connections=10_000),
+    Row("idle-websockets", "Crowd: 45 000 idle WebSockets in three workers", "crowd", "ws", (GREENIMI_CROWD,), 45_000),
+    Row("idle-websockets-tls", "Crowd: 15 000 idle WebSockets with TLS in three workers", "crowd", "wss", (GREENIMI_CROWD_TLS,), 15_000),
     Row("idle", "An idle server: a worker and its master, for 20 s", "idle", "http", (GREENIMI, GUNICORN_GEVENT, ASGI, GRANIAN)),
     Row("reload", "A reload under half of the full load: two workers, 64 connections", "reload", "http", (GREENIMI_PAIR,)),
     Row("upload", "Upload: a file of 512 MiB in a multipart form", "upload", "http", (GREENIMI,), 8, mebibytes=512),

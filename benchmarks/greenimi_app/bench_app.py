@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from greenimi import Message, get, http, on, post, tcp, udp, websocket
+from greenimi import IConnection, Message, get, http, on, opened, post, tcp, udp, websocket
 from greenimi.container.onion import Proceed
+from greenimi.facades import Hub
 from greenimi.web import UploadedFile
 
 
@@ -73,6 +74,33 @@ class Echo:
     @on.default
     def echo(self, payload: str) -> str:
         return payload
+
+
+@websocket("/fan", payload="text")
+class Fan:
+    """What one sends comes to all of them."""
+
+    @opened
+    def enter(self, connection: IConnection) -> None:
+        Hub.group("fan").add(connection)
+
+    @on.default
+    def tell(self, payload: str) -> None:
+        Hub.group("fan").send(payload)
+
+
+@websocket("/push", payload="text")
+class Push:
+    """``who`` gives the connection's own id, ``push ID TEXT`` sends a text to another."""
+
+    @on.default
+    def push(self, payload: str, connection: IConnection) -> str | None:
+        order, _, rest = payload.partition(" ")
+        if order == "who":
+            return connection.id
+        number, _, text = rest.partition(" ")
+        Hub.connection(number).send(text)
+        return None
 
 
 @tcp

@@ -44,6 +44,13 @@ def visit(compiled: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
+def fan(compiled: Callable[..., Path]) -> Path:
+    if not prepare.OPENSSL_HEADER.exists():
+        pytest.skip("libssl-dev is needed to compile this load client")
+    return compiled("fan", "-lssl", "-lcrypto")
+
+
+@pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Certificate and key, made as for a run."""
     if shutil.which("openssl") is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import prepare
-from benchmarks.paths import LOAD, PACED, VISIT, BenchError
+from benchmarks.paths import FAN, LOAD, PACED, VISIT, BenchError
 from benchmarks.servers import ROWS
 
 
@@ -29,6 +29,7 @@ def test_each_row_gets_the_clients_it_is_measured_with() -> None:
     assert needed["ws-echo"] == needed["memory"] == [LOAD]
     assert needed["tls-connections"] == needed["tls-memory"] == needed["churn"] == [VISIT]
     assert needed["reload"] == [PACED]
+    assert needed["fanout"] == needed["push"] == needed["idle-websockets-tls"] == [FAN]
 
 
 def test_a_certificate_is_made_once(certificate: tuple[Path, Path]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks import prepare, probe
-from benchmarks.greenimi_app.bench_app import Hello
+from benchmarks.greenimi_app.bench_app import Echo, Hello
 from benchmarks.paths import ORDER
 from greenimi import http, post
 from greenimi.testing.clients import HttpClient
@@ -51,3 +51,12 @@ def test_a_file_is_compared_byte_by_byte(serve: Serve, tmp_path: Path, monkeypat
     before = file.read_bytes()
     prepare.make_file(file)
     assert file.read_bytes() == before
+
+
+def test_a_websocket_behind_tls(serve: Serve, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "CERTIFICATE", certificate[0])
+    tls = {"certificate": str(certificate[0]), "key": str(certificate[1])}
+    port = serve([Echo], {"servers": {"web": {"kind": "http", "tls": tls}}}).addresses["web"][1]
+    probe.probe("wss", port)
+    with pytest.raises(OSError, match="400 Bad Request"):
+        probe.probe("ws", port)

@@ -11,7 +11,7 @@ import sys  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from tests.soak import faults, few_files, half_open, kernel_queue, reload_loop, slow_http, storm  # noqa: E402
+from tests.soak import faults, few_files, half_open, hub_faults, kernel_queue, reload_loop, restart_loop, slow_http, storm  # noqa: E402
 from tests.soak.places import CACHE, NotRun, Verdict  # noqa: E402
 
 SOAKS: dict[str, tuple[str, Callable[[Path, Verdict], None]]] = {
@@ -19,8 +19,10 @@ SOAKS: dict[str, tuple[str, Callable[[Path, Verdict], None]]] = {
     "half-open": ("clients behind a network that swallows everything (about 2 minutes, needs root)", half_open.run),
     "few-files": ("1000 clients where 200 files may be open (about 1 minute)", few_files.run),
     "faults": ("killed, stopped and leaking workers, a full disk, clocks set back, bad readers (about 1 minute)", faults.run),
+    "hub-faults": ("killed and stopped workers, a full run folder, bad readers, floods, forged tokens (about 3 minutes)", hub_faults.run),
     "kernel-queue": ("what waits in the kernel survives kills, reloads, recycling and upgrades (about 1 minute)", kernel_queue.run),
     "reload-loop": ("20 reloads in a row under constant load (about 2 minutes)", reload_loop.run),
+    "restart-loop": ("10 000 messages for clients that come back from workers that end (about 2 minutes)", restart_loop.run),
     "storm": ("10 000 clients that come back at once after a kill, and spread after a reload (about 1 minute)", storm.run),
 }
 

@@ -25,10 +25,11 @@ HOUR = 3600
 
 
 @contextmanager
-def _tiny_disk(folder: Path) -> Iterator[Path]:
+def tiny_disk(folder: Path, size: str = DISK) -> Iterator[Path]:
+    """A folder on a disk of its own that has no more room than that."""
     need("mount", "umount")
     folder.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", folder], capture_output=True, text=True, check=False)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True, text=True, check=False)
     if done.returncode:
         raise NotRun(f"a small disk cannot be had: {done.stderr.strip()}")
     try:
@@ -39,7 +40,7 @@ def _tiny_disk(folder: Path) -> Iterator[Path]:
 
 def full_disk(folder: Path, verdict: Verdict) -> None:
     """The service goes on while the log has no room, and logs again when it has."""
-    with _tiny_disk(folder / "disk") as disk:
+    with tiny_disk(folder / "disk") as disk:
         file = disk / "app.log"
         settings = {"log.handlers.0.kind": "file", "log.handlers.0.path": str(file), "log.handlers.0.max_bytes": "0"}
         with serving(folder, settings) as service:

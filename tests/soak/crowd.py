@@ -20,7 +20,8 @@ import time
 from collections import defaultdict, deque
 from typing import Any
 
-from greenimi.codec.websocket import ABNORMAL, ClientCodec
+from greenimi.codec.websocket import ClientCodec
+from greenimi.codec.websocket_frames import ABNORMAL
 
 RETRY = 0.2
 RESTART = 1012

@@ -14,6 +14,7 @@ from greenimi.testing.gunicorn import Gunicorn
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache/soak"
 CONF = Path(__file__).parent / "apps/soak.toml"
+ROOMS = Path(__file__).parent / "apps/rooms.toml"
 
 
 class NotRun(Exception):
@@ -50,10 +51,10 @@ class Verdict:
 
 
 @contextmanager
-def serving(folder: Path, settings: Mapping[str, str] = {}, workers: int = 1) -> Iterator[Gunicorn]:
+def serving(folder: Path, settings: Mapping[str, str] = {}, workers: int = 1, conf: Path = CONF) -> Iterator[Gunicorn]:
     """The application of the soaks under Gunicorn.  ``settings``: keys of conf; the log stands in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    gunicorn = Gunicorn(ROOT / "conf/gunicorn.conf.py", CONF, workers, settings, folder / "gunicorn.log")
+    gunicorn = Gunicorn(ROOT / "conf/gunicorn.conf.py", conf, workers, settings, folder / "gunicorn.log")
     try:
         gunicorn.start()
         yield gunicorn
