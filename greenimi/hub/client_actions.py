@@ -27,10 +27,14 @@ class ClientActions:
 
     def all(self) -> dict[str, Callable[[Message], Any]]:
         """By the name of the action."""
-        return {"$hello": self.hello, "$ping": self.ping, "$recover": self.recover}
+        return {"$hello": self.hello, "$ping": self.ping, "$recover": self.recover, "$bye": self.bye}
 
     def ping(self, message: Message) -> None:
         """A sign of life, answered for clients that cannot see those of their transport."""
+
+    def bye(self, message: Message) -> None:
+        """It leaves and will not come back: nothing is kept of it."""
+        links_of(_client_of(message)).digest = None
 
     def hello(self, message: Message) -> dict[str, Any]:
         """Who it is, by which token it can come back, and what is restored by the token that it shows.
@@ -55,9 +59,7 @@ class ClientActions:
             "ping": self._ping,
             "restored": restored,
             "recovered": recovered,
-            "positions": {
-                name: {"offset": offset, "epoch": epoch} for name, (offset, epoch) in entered.items() if name not in recovered
-            },
+            "positions": {name: {"offset": offset, "epoch": epoch} for name, (offset, epoch) in entered.items() if name not in recovered},
         }
 
     def recover(self, message: Message) -> dict[str, Any]:
