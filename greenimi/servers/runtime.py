@@ -50,6 +50,7 @@ class Runtime:
         self.user_messages: dict[str, int] = {}  # of this second, where servers have a rate for users
         self._unflushed: list[Outbox] = []
         self._at_once = False
+        self._next_slice: Any = get_hub().loop.timer(0.0)
         self._timer: Any = None
         self._count = 0
 
@@ -64,6 +65,7 @@ class Runtime:
             self._timer.stop()
             self._timer.close()
             self._timer = None
+        self._next_slice.stop()
         self.handlers.close()
 
     def finish(self, seconds: float, meanwhile: Callable[[], object] = lambda: None) -> bool:
@@ -125,9 +127,8 @@ class Runtime:
                     log.exception("%r cannot be served any more", connection)
                     connection.shut()
                 if not place & 31 and time.monotonic() > until and not self._at_once:
-                    if not self._unflushed:
-                        get_hub().loop.run_callback(self._flush_all)
                     self._unflushed = waiting[place + 1 :] + self._unflushed
+                    self._next_slice.start(self._flush_all)  # a callback would come before those who wait for the loop
                     return
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
-from gevent import get_hub
+from gevent import get_hub, monkey
 
 from greenimi import green
 from greenimi.hub.ids import SLOTS, first_number, process_of, slot_of
@@ -14,6 +15,8 @@ from greenimi.servers import runtime as module
 from greenimi.servers.runtime import Runtime
 from greenimi.servers.stream import StreamConnection
 from greenimi.testing.support import wait_until
+
+original_sleep = monkey.get_original("time", "sleep")
 
 
 @pytest.fixture
@@ -190,3 +193,35 @@ def test_one_that_cannot_be_flushed_is_closed_and_the_others_are_flushed(runtime
     runtime.flush_now()
     assert (bad.done, good.done) == (["flush", "shut"], ["flush"])
     assert "cannot be served any more" in caplog.text
+
+
+class Wanting:
+    """Sends slowly."""
+
+    def __init__(self, sent: list[Any]) -> None:
+        self.waits_for_flush = True
+        self._sent = sent
+
+    def flush(self) -> None:
+        self.waits_for_flush = False
+        original_sleep(0.001)
+        self._sent.append(self)
+
+
+def test_who_waits_for_the_loop_has_a_turn_while_a_message_goes_out_to_many(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_SLICE", 0.002)
+    sent: list[Any] = []
+    turns: list[int] = []
+    ours, theirs = socket.socketpair()
+    watcher = get_hub().loop.io(ours.fileno(), 2)  # always ready
+    watcher.start(lambda: turns.append(len(sent)))
+    connections: list[Any] = [Wanting(sent) for _ in range(200)]
+    for connection in connections:
+        runtime.flush_later(connection)
+    wait_until(lambda: len(sent) == 200)
+    watcher.stop()
+    watcher.close()
+    ours.close()
+    theirs.close()
+    assert sent == connections
+    assert len({count for count in turns if 0 < count < 200}) >= 4
