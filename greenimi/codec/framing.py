@@ -1,7 +1,8 @@
-"""How packets are cut out of a byte stream, and the codec of raw TCP servers that does it.
+"""How packets are cut out of a byte stream, and put into it.
 
-Every framing has a ``limit``: the bytes of one packet as the application sees it.  A framing holds no state of a connection, so one
-object serves all of them; ``PacketCodec`` keeps what is unfinished.
+Every framing has a ``limit`` for packets that come in and a ``send_limit`` for those that go out: the bytes of one packet as the
+application sees it.  A framing holds no state of a connection, so one object serves all of them; what is unfinished is kept by the
+connection's ``PacketCodec``.
 """
 
 from __future__ import annotations
@@ -14,10 +15,9 @@ from typing import Any, Literal
 
 from zope.interface import implementer
 
-from greenimi.codec.base import BODY, NOTHING, Codec, load_class
+from greenimi.codec.base import load_class
 from greenimi.errors import ConfigError, ProtocolError
 from greenimi.interfaces import IFraming
-from greenimi.message import Message
 
 MAX_PACKET = 1 << 20
 
@@ -27,12 +27,17 @@ class Framing(ABC):
     """A framing that stays fast when large packets arrive in small pieces.
 
     Subclass it for your own protocol, or write any class with IFraming's ``cut`` and ``wrap`` where packets are small.
+
+    limit       bytes of one packet that comes in; the peer's fault when it is larger
+    send_limit  bytes of one packet that goes out, by default as many; the sender's fault when it is larger
     """
 
-    def __init__(self, limit: int = MAX_PACKET) -> None:
-        if limit < 1:
-            raise ValueError(f"limit must be at least 1, not {limit}")
+    def __init__(self, limit: int = MAX_PACKET, send_limit: int | None = None) -> None:
+        for name, value in (("limit", limit), ("send_limit", send_limit)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
         self.limit = limit
+        self.send_limit = limit if send_limit is None else send_limit
 
     @abstractmethod
     def split(self, data: bytes, packets: list[bytes]) -> bytes:
@@ -50,7 +55,7 @@ class Framing(ABC):
 
     @abstractmethod
     def wrap(self, packet: bytes) -> bytes:
-        """The packet as it goes out.  ValueError for a packet that the framing cannot carry."""
+        """The packet as it goes out.  ValueError for a packet that the framing cannot carry, or that is over ``send_limit``."""
 
     def cut(self, buffer: bytes) -> tuple[list[bytes], bytes]:
         """Every complete packet at the front of ``buffer`` and what is left."""
@@ -61,12 +66,15 @@ class Framing(ABC):
     def _too_large(self) -> ProtocolError:
         return ProtocolError(f"a packet is over the limit of {self.limit} bytes", status=413, code=1009)
 
+    def _cannot_send(self, packet: bytes) -> ValueError:
+        return ValueError(f"a packet of {len(packet)} bytes is over the limit of {self.send_limit} bytes for what is sent")
+
 
 class Delimiter(Framing):
     """Packets end with ``delimiter``.  An empty packet is a packet."""
 
-    def __init__(self, delimiter: bytes | str, limit: int = MAX_PACKET) -> None:
-        super().__init__(limit)
+    def __init__(self, delimiter: bytes | str, limit: int = MAX_PACKET, send_limit: int | None = None) -> None:
+        super().__init__(limit, send_limit)
         self.delimiter = delimiter.encode() if isinstance(delimiter, str) else delimiter
         if not self.delimiter:
             raise ValueError("delimiter must not be empty")
@@ -95,6 +103,8 @@ class Delimiter(Framing):
         return rest.find(self.delimiter, begin) >= 0 or len(rest) > self._longest_rest
 
     def wrap(self, packet: bytes) -> bytes:
+        if len(packet) > self.send_limit:
+            raise self._cannot_send(packet)
         framed = packet + self.delimiter
         if framed.find(self.delimiter) != len(packet):
             raise ValueError(f"a packet must not contain the delimiter {self.delimiter!r}")
@@ -104,8 +114,8 @@ class Delimiter(Framing):
 class Line(Delimiter):
     """Packets are lines.  They go out with LF; a CR before an incoming LF is taken for part of the line's end."""
 
-    def __init__(self, limit: int = MAX_PACKET) -> None:
-        super().__init__(b"\n", limit)
+    def __init__(self, limit: int = MAX_PACKET, send_limit: int | None = None) -> None:
+        super().__init__(b"\n", limit, send_limit)
         self._longest_rest = limit + 1  # with its CR
 
     def split(self, data: bytes, packets: list[bytes]) -> bytes:
@@ -138,8 +148,9 @@ class LengthPrefix(Framing):
         offset: int = 0,
         body_offset: int | None = None,
         limit: int = MAX_PACKET,
+        send_limit: int | None = None,
     ) -> None:
-        super().__init__(limit)
+        super().__init__(limit, send_limit)
         if bits not in (8, 16, 32):
             raise ValueError(f"bits must be 8, 16 or 32, not {bits}")
         if byteorder not in ("big", "little"):
@@ -184,6 +195,8 @@ class LengthPrefix(Framing):
             return True
 
     def wrap(self, packet: bytes) -> bytes:
+        if len(packet) > self.send_limit:
+            raise self._cannot_send(packet)
         number = len(packet) + self._width - self._counted_from
         if len(packet) < self.offset or number < 0:
             raise ValueError(f"a packet of {len(packet)} bytes is shorter than its head")
@@ -220,21 +233,29 @@ class Fixed(Framing):
 
 
 class _Custom(Framing):
-    """Somebody's own ``cut`` and ``wrap``, asked again at every read.  What is unfinished is bounded by its ``limit``, if it has one."""
+    """Somebody's own ``cut`` and ``wrap``, asked again at every read.
+
+    Packets, and what is unfinished, are bounded by its ``limit``, what it sends by its ``send_limit``, where it has them.
+    """
 
     def __init__(self, framing: Any) -> None:
-        super().__init__(getattr(framing, "limit", MAX_PACKET))
+        super().__init__(getattr(framing, "limit", MAX_PACKET), getattr(framing, "send_limit", None))
         self._framing = framing
+        self._name = type(framing).__name__
 
     def split(self, data: bytes, packets: list[bytes]) -> bytes:
         try:
             found, rest = self._framing.cut(data)
-            packets += found
-            left = bytes(rest)
+            cut = [_as_bytes(packet) for packet in found]
+            left = _as_bytes(rest)
         except ProtocolError:
             raise
         except Exception as error:
-            raise ProtocolError(f"{type(self._framing).__name__} cannot cut packets: {error!r}") from error
+            raise ProtocolError(f"{self._name} cannot cut packets: {error!r}") from error
+        for packet in cut:
+            if len(packet) > self.limit:
+                raise self._too_large()
+            packets.append(packet)
         if len(left) > self.limit:
             raise self._too_large()
         return left
@@ -243,67 +264,22 @@ class _Custom(Framing):
         return True
 
     def wrap(self, packet: bytes) -> bytes:
-        return bytes(self._framing.wrap(packet))
-
-
-class PacketCodec(Codec):
-    """A byte stream of packets.  ``receive`` gives a Message per packet, ``raw`` bytes; ``send`` wraps one.
-
-    There is no goodbye on the wire: ``close`` and ``fail`` only set ``closing``.  A packet that is unfinished when the peer closes is never
-    handed out, also no last line without its end: it may be half a command.  It is reported as a ProtocolError.
-    """
-
-    __slots__ = ("_framing", "_rest")
-
-    def __init__(self, framing: Any) -> None:
-        super().__init__()
-        self._framing: Framing = framing if isinstance(framing, Framing) else _Custom(framing)
-        self._rest = bytearray()
-
-    def receive(self, data: bytes) -> list[Message | ProtocolError]:
-        if self.ended:
-            return []
-        if not data:
-            return self._hung_up()
-        rest = self._rest
-        if rest:
-            rest += data
-            if not self._framing.ready(rest, len(data)):
-                return []
-            data = bytes(rest)
-            rest.clear()
-            self.partial = NOTHING
-        packets: list[bytes] = []
+        if len(packet) > self.send_limit:
+            raise self._cannot_send(packet)
         try:
-            left = self._framing.split(data, packets)
-        except ProtocolError as error:
-            self.ended = True
-            return [*map(Message, packets), error]
-        if left:
-            rest += left
-            self.partial = BODY
-        if len(packets) == 1:
-            return [Message(packets[0])]
-        return [Message(packet) for packet in packets]
+            return _as_bytes(self._framing.wrap(packet))
+        except Exception as error:
+            raise ValueError(f"{self._name} cannot wrap a packet of {len(packet)} bytes: {error!r}") from error
 
-    def _hung_up(self) -> list[Message | ProtocolError]:
-        self.ended = True
-        if not self._rest:
-            return []
-        return [ProtocolError(f"the peer closed in the middle of a packet, after {len(self._rest)} bytes of it")]
 
-    def send(self, reply: Any) -> None:
-        """Queue one packet; str leaves as UTF-8.  ValueError when the framing cannot carry it.  Dropped after ``close``."""
-        if not self.closing:
-            self.out.append(self._framing.wrap(reply.encode() if isinstance(reply, str) else reply))
+def _as_bytes(found: Any) -> bytes:
+    """Raises TypeError for what is no bytes: ``bytes(5)`` would be five zeros."""
+    return found if type(found) is bytes else bytes(memoryview(found))
 
-    def fail(self, error: ProtocolError) -> None:
-        self.ended = True
-        self.closing = True
 
-    def close(self, code: int = 1000, reason: str = "") -> None:
-        self.ended = True
-        self.closing = True
+def framing_of(framing: Any) -> Framing:
+    """``framing`` itself, or what makes a Framing of somebody's own ``cut`` and ``wrap``."""
+    return framing if isinstance(framing, Framing) else _Custom(framing)
 
 
 # -- from configuration --------------------------------------------------------------------------------------------
@@ -323,8 +299,8 @@ _TEXT_KEYS = ("delimiter", "byteorder")
 def framing_from(settings: str | Mapping[str, Any]) -> Any:
     """The framing that ``settings`` describe: a kind, or a table with ``kind`` and the arguments of its class.
 
-    Kinds: line, delimiter, length (``bits``), length8, length16, length32, fixed, or ``"package.module:Class"`` with ``cut`` and ``wrap``.
-    Raises ConfigError naming the kind and the key.
+    Kinds: line, delimiter, length (``bits``), length8, length16, length32, fixed, or ``"package.module:name"``: a class or a function that
+    makes something with ``cut`` and ``wrap`` of the other keys.  Raises ConfigError naming the kind and the key.
     """
     table: Mapping[str, Any] = {"kind": settings} if isinstance(settings, str) else settings
     options = {name: value for name, value in table.items() if name != "kind"}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from greenimi.errors import ConfigError, PortInUse
 
 if TYPE_CHECKING:
-    from greenimi.servers.settings import ServerSettings
+    from greenimi.servers.settings import KeepaliveSettings, ServerSettings
 
 BACKLOG = 2048
 
@@ -96,6 +96,18 @@ def open_stream(address: Address, mode: int | None = None) -> socket.socket:
         sock.close()
         raise
     return _ready(sock)
+
+
+def tune(listening: socket.socket, keepalive: KeepaliveSettings) -> None:
+    """Set what connections accepted on a socket take over from it, wherever it was opened: no delay of Nagle's, and keepalive."""
+    if listening.family == socket.AF_UNIX:
+        return
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, keepalive.idle > 0)
+    if keepalive.idle > 0:
+        for name, value in (("TCP_KEEPIDLE", keepalive.idle), ("TCP_KEEPINTVL", keepalive.interval), ("TCP_KEEPCNT", keepalive.count)):
+            if hasattr(socket, name):  # not every system has them all
+                listening.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def open_datagram(address: Address, *, share: bool = False) -> socket.socket:

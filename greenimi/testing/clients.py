@@ -13,25 +13,34 @@ import json as json_codec
 import os
 import socket
 import time
-from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from greenimi.app import App
-from greenimi.codec.base import Codec
-from greenimi.codec.framing import PacketCodec, framing_from
+from greenimi.codec.framing import framing_from
 from greenimi.codec.handshake import accept_key
+from greenimi.codec.packets import PacketCodec
 from greenimi.codec.payload import payload_from
 from greenimi.codec.websocket import ClientCodec
 from greenimi.dispatch.paths import PathRouter
 from greenimi.dispatch.route import Route
 from greenimi.errors import ConnectionClosed, GreenimiError, ProtocolError
-from greenimi.interfaces import IPayload
 from greenimi.message import Headers
 from greenimi.servers.configured import framing_table
 from greenimi.testing.links import TIMEOUT, Target, connect, datagram_address
+from greenimi.testing.messages import Asked, Client, Messages, RequestFailed, StreamMessages
+
+__all__ = [
+    "Asked",
+    "DatagramClient",
+    "HttpClient",
+    "MessageClient",
+    "NotUpgraded",
+    "RequestFailed",
+    "ResponseStream",
+    "TestResponse",
+    "WebSocketClient",
+]
 
 
 class TestResponse:
@@ -79,19 +88,6 @@ class ResponseStream:
             raise ConnectionClosed("the body ended too early") from None
 
 
-class _Client:
-    """A context manager that closes itself."""
-
-    def close(self) -> None:
-        raise NotImplementedError
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
-
-
 class _HttpLink(http.client.HTTPConnection):
     """The standard library's client on our sockets."""
 
@@ -104,7 +100,7 @@ class _HttpLink(http.client.HTTPConnection):
         self.sock = connect(self._target, self._server, timeout=self.timeout or TIMEOUT)
 
 
-class HttpClient(_Client):
+class HttpClient(Client):
     """HTTP/1.1 on one connection, which is kept open between requests and opened again when the server closed it."""
 
     def __init__(self, target: Target, server: str = "web", *, timeout: float = TIMEOUT) -> None:
@@ -157,111 +153,7 @@ class HttpClient(_Client):
         self._link.close()
 
 
-class RequestFailed(GreenimiError):
-    """The answer to ``request`` was an error; ``error`` is what the server told, ``status`` its code."""
-
-    def __init__(self, error: Any) -> None:
-        super().__init__(str(error))
-        self.error = error
-        if isinstance(error, Mapping):
-            self.status = int(error.get("code", 500))
-
-
-class _Messages(_Client, ABC):
-    """What clients of message protocols share: values out and in by the server's payload, and requests that are answered by id."""
-
-    _payload: IPayload
-    _action = "action"
-    _id = "id"
-
-    def __init__(self) -> None:
-        self._waiting: deque[Any] = deque()
-        self._last_id = 0
-
-    @abstractmethod
-    def send_raw(self, raw: bytes | str) -> None:
-        """Send a message whose payload is encoded already."""
-
-    @abstractmethod
-    def _next_raw(self, until: float) -> bytes | str:
-        """The next message; TimeoutError when the monotonic clock passes ``until``."""
-
-    def send(self, data: Any) -> None:
-        """Send a value."""
-        self.send_raw(self._payload.encode(data))
-
-    def receive(self, timeout: float = TIMEOUT) -> Any:
-        """The next message of the server as a value.  ConnectionClosed when none will come."""
-        if self._waiting:
-            return self._waiting.popleft()
-        return self._payload.decode(self._next_raw(time.monotonic() + timeout))
-
-    def request(self, action: str, /, **fields: Any) -> Any:
-        """The result of ``action``, asked for with an id.  RequestFailed for an error.  What comes before it waits for ``receive``."""
-        self._last_id += 1
-        self.send({self._action: action, self._id: self._last_id, **fields})
-        until = time.monotonic() + TIMEOUT
-        while True:
-            answer = self._payload.decode(self._next_raw(until))
-            if isinstance(answer, Mapping) and answer.get(self._id) == self._last_id:
-                if "error" in answer:
-                    raise RequestFailed(answer["error"])
-                return answer["result"]
-            self._waiting.append(answer)
-
-
-class _StreamMessages(_Messages):
-    """Over a stream socket, through a codec."""
-
-    def __init__(self, sock: socket.socket, codec: Codec) -> None:
-        super().__init__()
-        self._sock = sock
-        self._codec = codec
-        self._received: deque[Any] = deque()
-
-    def send_raw(self, raw: bytes | str) -> None:
-        self._codec.send(raw)
-        self._flush()
-
-    def _flush(self) -> None:
-        if self._codec.out:
-            self._sock.sendall(self._codec.outgoing())
-
-    def _next_raw(self, until: float) -> bytes | str:
-        while not self._received:
-            if self._codec.ended:
-                raise self._closed()
-            self._feed(until)
-        message = self._received.popleft()
-        if isinstance(message, ProtocolError):
-            raise message
-        raw: bytes | str = message.raw
-        return raw
-
-    def _feed(self, until: float) -> None:
-        """Read once."""
-        self._sock.settimeout(max(0.0001, until - time.monotonic()))
-        try:
-            data = self._sock.recv(65536)
-        except ConnectionError:
-            data = b""
-        self._received += self._codec.receive(data)
-        self._flush()
-
-    def _closed(self) -> ConnectionClosed:
-        return ConnectionClosed("the server closed the connection")
-
-    def wait_closed(self, timeout: float = TIMEOUT) -> None:
-        """Return once the server closed its side; messages that come before are kept for ``receive``."""
-        until = time.monotonic() + timeout
-        while not self._codec.ended:
-            self._feed(until)
-
-    def close(self) -> None:
-        self._sock.close()
-
-
-class MessageClient(_StreamMessages):
+class MessageClient(StreamMessages):
     """A TCP server's client.  Framing, payload and field names are those of the server; given an address, those that are named."""
 
     def __init__(
@@ -278,8 +170,11 @@ class MessageClient(_StreamMessages):
             settings = target.doors.servers[server].settings
             table, payload = framing_table(settings), settings.payload
             self._action, self._id = settings.action_field, settings.id_field
-        self._payload = payload_from(payload)
-        super().__init__(connect(target, server, timeout=timeout), PacketCodec(framing_from(table)))
+        super().__init__(connect(target, server, timeout=timeout), PacketCodec(framing_from(table)), payload)
+
+
+_LARGEST = 1 << 26
+"""Bytes of a message of a WebSocket client, in either direction."""
 
 
 class NotUpgraded(GreenimiError):
@@ -291,7 +186,7 @@ class NotUpgraded(GreenimiError):
         self.response = response
 
 
-class WebSocketClient(_StreamMessages):
+class WebSocketClient(StreamMessages):
     """A WebSocket on a path.  The payload is that of the server or of its controller; given an address, the one that is named.
 
     ``close_code`` and ``close_reason`` are the server's once it said goodbye.  Pings are answered whenever something is received.
@@ -314,8 +209,8 @@ class WebSocketClient(_StreamMessages):
             settings = target.doors.servers[server].settings
             payload = _websocket_payload(target, server, path) or settings.payload
             self._action, self._id = settings.action_field, settings.id_field
-        self._payload = payload_from(payload)
-        super().__init__(connect(target, server, timeout=timeout), ClientCodec(text_default=self._payload.text))
+        meaning = payload_from(payload)
+        super().__init__(connect(target, server, timeout=timeout), ClientCodec(max_message=_LARGEST, text_default=meaning.text), meaning)
         try:
             self.headers = self._shake_hands(path, dict(headers or {}), ", ".join(subprotocols))
         except BaseException:
@@ -354,6 +249,10 @@ class WebSocketClient(_StreamMessages):
         while len(data) < size and (more := self._sock.recv(size - len(data))):
             data += more
         return data
+
+    def send(self, data: Any) -> None:
+        self._codec.text_default = self.payload.text
+        super().send(data)
 
     @property
     def close_code(self) -> int:
@@ -399,17 +298,16 @@ def _websocket_payload(app: App, server: str, path: str) -> str:
     return str(found[0].options["payload"]) if found else ""
 
 
-class DatagramClient(_Messages):
+class DatagramClient(Messages):
     """A UDP server's client, over the loopback interface.  Payload and field names are those of the server."""
 
     def __init__(self, target: Target, server: str = "udp", *, payload: str = "json") -> None:
-        super().__init__()
         self._address = target if isinstance(target, tuple) else datagram_address(target, server)
         if isinstance(target, App):
             settings = target.doors.servers[server].settings
             payload = settings.payload
             self._action, self._id = settings.action_field, settings.id_field
-        self._payload = payload_from(payload)
+        super().__init__(payload)
         self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._sock.connect(self._address)
 

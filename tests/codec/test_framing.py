@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from itertools import pairwise
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -10,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from zope.interface.verify import verifyObject
 
-from greenimi.codec.base import BODY, NOTHING
-from greenimi.codec.framing import Delimiter, Fixed, Framing, LengthPrefix, Line, PacketCodec, framing_from
+from greenimi.codec.framing import Delimiter, Fixed, Framing, LengthPrefix, Line, framing_from, framing_of
+from greenimi.codec.packets import PacketCodec
 from greenimi.errors import ConfigError, ProtocolError
 from greenimi.interfaces import IFraming
-from greenimi.message import Message
+from tests.codec.feeding import feed, one_by_one, split_at
 
 
 class Bang:
@@ -35,26 +34,13 @@ class Bang:
         return packet + b"!"
 
 
+def bang(limit: int = 50) -> Bang:
+    return Bang(limit)
+
+
 class Half:
     def cut(self, buffer: bytes) -> tuple[list[bytes], bytes]:
         return [], buffer
-
-
-def shown(found: Iterable[Message | ProtocolError]) -> list[bytes | str]:
-    return [item.text if isinstance(item, ProtocolError) else item.raw for item in found]
-
-
-def feed(codec: PacketCodec, *pieces: bytes) -> list[bytes | str]:
-    return [item for piece in pieces for item in shown(codec.receive(piece))]
-
-
-def one_by_one(data: bytes) -> list[bytes]:
-    return [bytes([byte]) for byte in data]
-
-
-def split_at(data: bytes, cuts: Iterable[int]) -> list[bytes]:
-    edges = [0, *sorted({cut % (len(data) + 1) for cut in cuts}), len(data)]
-    return [piece for start, stop in pairwise(edges) if (piece := data[start:stop])]
 
 
 letters = st.binary(max_size=12).map(lambda data: data.translate(None, b"\r\n!?#;"))
@@ -158,6 +144,26 @@ def test_a_line_over_the_limit_is_refused_before_its_end(framing: Framing) -> No
     assert feed(PacketCodec(framing), b"abcd", b"\r", b"\nab\r\nabcde\r\nx\r\n") == [b"abcd", b"ab", over]
 
 
+@pytest.mark.parametrize(
+    "framing",
+    [Line(4), Line(9, send_limit=4), Delimiter(b";", 9, 4), LengthPrefix(limit=4), LengthPrefix(8, offset=1, send_limit=4), Fixed(4)],
+)
+def test_a_packet_over_the_limit_is_not_sent(framing: Framing) -> None:
+    codec = PacketCodec(framing)
+    codec.send(b"abcd")
+    wire = codec.outgoing()
+    with pytest.raises(ValueError, match=r"5 bytes is over the limit of 4 bytes for what is sent|must have 4 bytes, not 5"):
+        codec.send(b"abcde")
+    assert (codec.out, codec.closing) == ([], False)
+    assert feed(PacketCodec(framing), wire) == [b"abcd"]
+
+
+def test_more_may_be_sent_than_is_taken() -> None:
+    framing = Line(4, send_limit=9)
+    assert framing.wrap(b"123456789") == b"123456789\n"
+    assert feed(PacketCodec(framing), b"12345\n") == ["a packet is over the limit of 4 bytes"]
+
+
 def test_an_error_is_the_last_thing_told() -> None:
     codec = PacketCodec(Line(4))
     found = codec.receive(b"abcdefgh")
@@ -214,27 +220,7 @@ def test_fixed_packets_have_their_size() -> None:
         Fixed(3).wrap(b"abcd")
 
 
-# -- the codec -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("framing", "start"), [(Line(), b"half a comm"), (LengthPrefix(16), b"\0\x05ab"), (Fixed(9), b"abcd"), (Bang(), b"abc")]
-)
-def test_an_unfinished_packet_is_reported_and_never_handed_out(framing: Any, start: bytes) -> None:
-    codec = PacketCodec(framing)
-    assert feed(codec, start, b"") == [f"the peer closed in the middle of a packet, after {len(start)} bytes of it"]
-    assert codec.ended
-    assert codec.receive(b"") == []
-
-
-def test_nothing_is_sent_or_read_after_close() -> None:
-    codec = PacketCodec(Line())
-    codec.send("bye")
-    codec.close()
-    codec.send("late")
-    assert codec.closing
-    assert codec.outgoing() == b"bye\n"
-    assert codec.receive(b"more\n") == []
+# -- one's own ----------------------------------------------------------------------------------------------------
 
 
 def test_own_framings_are_bounded_and_their_errors_the_peers() -> None:
@@ -243,7 +229,22 @@ def test_own_framings_are_bounded_and_their_errors_the_peers() -> None:
     assert feed(PacketCodec(Bang()), b"a!#") == ["no #"]
 
 
-@pytest.mark.parametrize("found", [(5, b""), ([], None), None])
+def test_what_own_framings_send_is_bounded_and_their_errors_the_senders(monkeypatch: pytest.MonkeyPatch) -> None:
+    framing = framing_of(Bang(limit=3))
+    assert framing.wrap(b"abc") == b"abc!"
+    with pytest.raises(ValueError, match="4 bytes is over the limit of 3 bytes"):
+        framing.wrap(b"abcd")
+    for wrong in (lambda self, packet: 5, lambda self, packet: packet["x"]):
+        monkeypatch.setattr(Bang, "wrap", wrong)
+        with pytest.raises(ValueError, match=r"Bang cannot wrap a packet of 3 bytes: TypeError"):
+            framing.wrap(b"abc")
+
+
+def test_a_packet_of_an_own_framing_over_its_limit_is_refused_behind_those_before_it() -> None:
+    assert feed(PacketCodec(Bang(limit=3)), b"abc!abcd!a!") == [b"abc", "a packet is over the limit of 3 bytes"]
+
+
+@pytest.mark.parametrize("found", [(5, b""), ([], None), None, (["text"], b""), ([5], b""), ([], 5)])
 def test_nonsense_of_an_own_framing_is_an_error_of_the_peers(monkeypatch: pytest.MonkeyPatch, found: Any) -> None:
     monkeypatch.setattr(Bang, "cut", lambda self, buffer: found)
     (error,) = feed(PacketCodec(Bang()), b"a!")
@@ -269,6 +270,7 @@ def test_framings_keep_the_interface(framing: Any) -> None:
         ({"kind": "length", "bits": 16, "byteorder": "little"}, b"abc", b"\x03\0abc"),
         ({"kind": "length16", "offset": 1, "body_offset": 0}, b"Habc", b"H\0\x06abc"),
         ({"kind": "fixed", "size": 3}, b"abc", b"abc"),
+        (f"{__name__}:bang", b"abc", b"abc!"),
         (f"{__name__}:Bang", b"abc", b"abc!"),
         ({"kind": f"{__name__}:Bang", "limit": 3}, b"abc", b"abc!"),
     ],
@@ -279,6 +281,7 @@ def test_framings_by_name(settings: str | Mapping[str, Any], packet: bytes, wire
 
 def test_settings_reach_the_framing() -> None:
     assert framing_from({"kind": "line", "limit": 77}).limit == 77
+    assert framing_from({"kind": "delimiter", "delimiter": ";", "limit": 77, "send_limit": 99}).send_limit == 99
     assert framing_from({"kind": f"{__name__}:Bang", "limit": 3}).limit == 3
 
 
@@ -293,6 +296,8 @@ def test_settings_reach_the_framing() -> None:
         ({"kind": "line", "limit": "3"}, "framing line: limit must be of type int, not str"),
         ({"kind": "line", "limit": True}, "limit must be of type int, not bool"),
         ({"kind": "line", "limit": 0}, "framing line: limit must be at least 1, not 0"),
+        ({"kind": "line", "send_limit": 0}, "framing line: send_limit must be at least 1, not 0"),
+        ({"kind": "fixed", "size": 3, "send_limit": 4}, "unknown key send_limit for framing fixed"),
         ({"kind": "delimiter"}, "delimiter"),
         ({"kind": "delimiter", "delimiter": ""}, "delimiter must not be empty"),
         ({"kind": "length", "bits": 24}, "bits must be 8, 16 or 32, not 24"),
@@ -307,29 +312,3 @@ def test_settings_reach_the_framing() -> None:
 def test_bad_settings_are_named(settings: str | Mapping[str, Any], text: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(text)):
         framing_from(settings)
-
-
-@pytest.mark.parametrize(
-    ("framing", "data", "partial"),
-    [
-        (Line(), b"", NOTHING),
-        (Line(), b"one\n", NOTHING),
-        (Line(), b"one\ntw", BODY),
-        (LengthPrefix(8), b"\x02ab", NOTHING),
-        (LengthPrefix(8), b"\x02a", BODY),
-        (LengthPrefix(16), b"\x00\x01a\x00", BODY),
-        (Fixed(2), b"abc", BODY),
-    ],
-)
-def test_what_is_partial(framing: Framing, data: bytes, partial: int) -> None:
-    for pieces in ([data], [data[at : at + 1] for at in range(len(data))]):
-        codec = PacketCodec(framing)
-        for piece in pieces:
-            codec.receive(piece)
-        assert codec.partial == partial, pieces
-
-
-def test_who_is_turned_away_is_closed() -> None:
-    codec = PacketCodec(Line())
-    codec.turn_away()
-    assert (codec.closing, codec.outgoing()) == (True, b"")

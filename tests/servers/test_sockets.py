@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from greenimi.errors import ConfigError, PortInUse
-from greenimi.servers.settings import ServerSettings
-from greenimi.servers.sockets import Address, open_datagram, open_sockets, open_stream
+from greenimi.servers.settings import KeepaliveSettings, ServerSettings
+from greenimi.servers.sockets import Address, open_datagram, open_sockets, open_stream, tune
 
 
 @pytest.mark.parametrize(
@@ -97,3 +97,36 @@ def test_what_was_opened_is_closed_when_another_fails() -> None:
 
 def _open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def accepted(listening: socket.socket) -> socket.socket:
+    """The server's end of a new connection."""
+    with socket.create_connection(listening.getsockname(), 5):
+        listening.settimeout(5)
+        return listening.accept()[0]
+
+
+def option(sock: socket.socket, name: str, level: int = socket.IPPROTO_TCP) -> int:
+    return sock.getsockopt(level, getattr(socket, name))
+
+
+def test_connections_take_over_what_their_listener_was_tuned_to() -> None:
+    """Also where somebody else opened it, and after a reload with other settings."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        tune(listening, KeepaliveSettings())
+        with accepted(listening) as plain:
+            assert option(plain, "TCP_NODELAY")
+            assert not option(plain, "SO_KEEPALIVE", socket.SOL_SOCKET)
+        tune(listening, KeepaliveSettings(idle=30, interval=5, count=3))
+        with accepted(listening) as kept:
+            assert option(kept, "SO_KEEPALIVE", socket.SOL_SOCKET)
+            assert [option(kept, name) for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")] == [30, 5, 3]
+        tune(listening, KeepaliveSettings())
+        with accepted(listening) as plain:
+            assert not option(plain, "SO_KEEPALIVE", socket.SOL_SOCKET)
+
+
+def test_unix_sockets_have_nothing_to_tune(tmp_path: Path) -> None:
+    with open_stream(Address.parse(f"unix:{tmp_path}/x.sock")) as listening:
+        tune(listening, KeepaliveSettings(idle=30))
+        assert not option(listening, "SO_KEEPALIVE", socket.SOL_SOCKET)

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from greenimi import green
+from greenimi import IConnection, authenticator, green, on, opened, tcp
 from greenimi.app import App
-from greenimi.errors import ConnectionClosed
+from greenimi.codec.payload import Text, payload_from
+from greenimi.errors import ConnectionClosed, NotFound
+from greenimi.message import Identity, Message
 from greenimi.servers.configured import framing_table
 from greenimi.servers.settings import ServerSettings
-from greenimi.testing.clients import MessageClient
+from greenimi.servers.stream import StreamConnection
+from greenimi.servers.tcp import TcpServer
+from greenimi.testing.clients import MessageClient, RequestFailed
+from greenimi.testing.plugin import AppFactory
 from greenimi.testing.support import wait_until
 from tests.apps.echo import Stage
 from tests.servers.conftest import Link
@@ -23,6 +29,19 @@ Make = Callable[..., App]
 
 def note(number: int) -> bytes:
     return b'{"action":"note","number":%d}\n' % number
+
+
+def till_of(app: App) -> TcpServer:
+    server = app.doors.servers["till"]
+    assert isinstance(server, TcpServer)
+    return server
+
+
+def only(app: App) -> StreamConnection:
+    """The only connection of the till."""
+    wait_until(lambda: len(till_of(app).connections) == 1)
+    (connection,) = till_of(app).connections
+    return connection
 
 
 def test_random_segments_make_whole_packets(app: App, link: Links) -> None:
@@ -82,7 +101,7 @@ def test_a_full_inbox_stops_reading_and_loses_nothing(make_echo: Make, link: Lin
     till = link(app, "till")
     till.send(b'{"action":"wait"}\n' + b"".join(map(note, range(5000))))
     wait_until(lambda: stage.waiting)
-    (connection,) = app.doors.servers["till"].connections  # type: ignore[union-attr]
+    connection = only(app)
     wait_until(lambda: not connection._read_on)
     stage.gate.set()
     till.send(b'{"action":"echo","text":"x"}\n')
@@ -161,8 +180,7 @@ def test_a_client_that_does_not_read_its_answers_is_held_back(make_echo: Make, l
     stage = app.container.get(Stage)
     till = link(app, "till")
     sender = green.spawn(till.send, b'{"action":"flood","times":1}\n' * 50 + b"".join(map(note, range(20_000))))
-    wait_until(lambda: app.doors.servers["till"].connections)  # type: ignore[union-attr]
-    (connection,) = app.doors.servers["till"].connections  # type: ignore[union-attr]
+    connection = only(app)
     wait_until(lambda: not connection._read_on)
     assert not sender.dead
     assert 0 not in stage.log
@@ -179,14 +197,14 @@ def test_a_slow_consumer_of_what_others_send_is_disconnected(make_echo: Make) ->
     stage = app.container.get(Stage)
     with MessageClient(app, "till") as till:
         assert till.request("echo", text="x") == {"text": "x"}
-        (connection,) = app.doors.servers["till"].connections  # type: ignore[union-attr]
+        connection = only(app)
         sent = 0
         while connection.send("x" * 65536):
             sent += 1
             assert sent < 100
             green.sleep(0)
         wait_until(lambda: "closed" in stage.log)
-        assert not app.doors.servers["till"].connections  # type: ignore[union-attr]
+        assert not till_of(app).connections
         assert sent > 10
     assert stage.log == ["opening", "opened", "closed"]
 
@@ -198,3 +216,273 @@ def test_ids_may_be_anything_but_null(app: App, link: Links) -> None:
         assert json.loads(till.line()) == {"id": number, "result": {"text": "x"}}
     till.send(b'{"action":"echo","text":"x","id":null}\n')
     assert json.loads(till.line()) == {"text": "x"}
+
+
+# -- what goes out -------------------------------------------------------------------------------------------------
+
+
+def test_a_reply_over_the_limit_is_the_servers_failure_and_not_the_clients(make_echo: Make, link: Links) -> None:
+    app = make_echo(till={"max_message": 120})
+    till = link(app, "till")
+    till.send(b'{"action":"flood","times":1,"id":1}\n')
+    assert json.loads(till.line()) == {"id": 1, "error": {"code": 500, "message": "the server failed"}}
+    connection = only(app)
+    with pytest.raises(ValueError, match="a packet of 122 bytes is over the limit of 120 bytes for what is sent"):
+        connection.send("x" * 120)
+    till.send(b'{"action":"tell","text":"' + b"x" * 80 + b'"}\n')
+    assert json.loads(till.line()) == {"told": "x" * 80}
+
+
+def test_what_is_sent_has_a_limit_of_its_own(make_echo: Make, link: Links) -> None:
+    app = make_echo(till={"max_message": 60, "framing_options": {"send_limit": 80}})
+    till = link(app, "till")
+    till.send(b'{"action":"flood","times":1,"id":1}\n')
+    assert json.loads(till.line()) == {"id": 1, "error": {"code": 500, "message": "the server failed"}}
+    till.send(b'{"action":"tell","text":"' + b"x" * 25 + b'"}\n')
+    assert json.loads(till.line()) == {"told": "x" * 25}
+
+
+def test_not_even_the_error_can_be_carried(make_echo: Make, link: Links, caplog: pytest.LogCaptureFixture) -> None:
+    """The framing takes answers of 20 bytes: the log tells, and the connection goes on."""
+    app = make_echo(till={"framing_options": {"send_limit": 20}})
+    till = link(app, "till")
+    till.send(b'{"action":"fail","id":1}\n{"action":"echo","text":"x"}\n')
+    assert till.line() == b'{"text":"x"}\n'
+    assert "not even the error can be answered: a packet of" in caplog.text
+
+
+# -- a client that ended its side ------------------------------------------------------------------------------------
+
+
+def test_who_ended_its_side_is_pushed_to_as_long_as_the_server_says(make_echo: Make, stage: Stage, link: Links) -> None:
+    app = make_echo(till={"half_close": 100, "idle": 5})
+    stage = app.container.get(Stage)
+    till = link(app, "till")
+    till.send(b'{"action":"wait"}\n{"action":"echo","text":"x"}\n')
+    till.sock.shutdown(1)
+    wait_until(lambda: stage.waiting)
+    connection = only(app)
+    stage.gate.set()
+    assert [till.line(), till.line()] == [b'"waited"\n', b'{"text":"x"}\n']
+    assert connection.is_open
+    assert connection.send("later")
+    assert till.line() == b'"later"\n'
+    app.doors.runtime.now += 50
+    connection.server.sweep(app.doors.runtime.now)
+    assert connection.send("much later")
+    assert till.line() == b'"much later"\n'
+    assert "closed" not in stage.log
+    app.doors.runtime.now += 60
+    connection.server.sweep(app.doors.runtime.now)
+    assert till.read_all() == b""
+    wait_until(lambda: stage.log[-1] == "closed")
+
+
+def test_who_ended_its_side_cannot_reply(make_echo: Make, link: Links) -> None:
+    app = make_echo(till={"half_close": 100})
+    till = link(app, "till")
+    connection = only(app)
+    waiting = green.spawn(connection.request, {"action": "measure"}, 60)
+    assert b'"measure"' in till.line()
+    till.sock.shutdown(1)
+    with pytest.raises(ConnectionClosed):
+        waiting.get(timeout=5)
+    with pytest.raises(ConnectionClosed, match="cannot reply any more"):
+        connection.request({"action": "measure"})
+    connection.close()
+    assert till.read_all() == b""
+
+
+def test_half_a_packet_ends_also_who_may_listen_on(make_echo: Make, link: Links) -> None:
+    app = make_echo(till={"half_close": 100})
+    till = link(app, "till")
+    till.send(b'{"action":"echo","text":"x"}\n{"acti')
+    till.sock.shutdown(1)
+    assert till.read_all() == b'{"text":"x"}\n'
+
+
+def test_a_client_that_listened_and_left_is_found_out_by_a_push(make_echo: Make, link: Links) -> None:
+    app = make_echo(till={"half_close": 100})
+    stage = app.container.get(Stage)
+    till = link(app, "till")
+    connection = only(app)
+    till.sock.shutdown(1)
+    wait_until(lambda: connection.codec.ended)
+    assert connection.is_open
+    till.close()
+    wait_until(lambda: not connection.send("x"))
+    wait_until(lambda: stage.log[-1] == "closed")
+
+
+# -- a payload of its own --------------------------------------------------------------------------------------------
+
+
+@tcp
+class Polyglot:
+    """Its clients say in which payload they go on."""
+
+    @on("hello")
+    def hello(self, connection: IConnection, speak: str) -> str:
+        connection.payload = speak
+        return f"{connection.payload.name} from now on"
+
+    @on("echo")
+    def echo(self, data: Any) -> Any:
+        return data
+
+    @on("unhappy")
+    def unhappy(self, connection: IConnection) -> None:
+        connection.payload = "msgpack"
+        raise NotFound("but changed")
+
+
+POLYGLOT = {"servers": {"till": {"kind": "tcp", "framing": "length16"}}}
+
+
+def test_a_connection_changes_its_payload(app_factory: AppFactory) -> None:
+    """The answer to the message at hand is in the old one; all that comes and goes later is in the new."""
+    app = app_factory([Polyglot], POLYGLOT)
+    with MessageClient(app, "till") as one, MessageClient(app, "till") as other, MessageClient(app, "till") as plain:
+        for client in (one, other):
+            assert client.request("hello", speak="msgpack") == "msgpack from now on"
+            client.payload = "msgpack"
+            assert client.request("echo", data=b"\xff") == b"\xff"
+        assert plain.request("echo", data="x") == "x"
+        server = till_of(app)
+        assert len({connection.dialect for connection in server.connections}) == 2, "those of one payload share it"
+        for connection in server.connections:
+            assert connection.send({"pushed": 1})
+            assert connection.dialect is not None
+            assert connection.push(connection.dialect.frame(connection.dialect.payload.encode("framed")))
+        for client in (one, other, plain):
+            assert [client.receive(), client.receive()] == [{"pushed": 1}, "framed"]
+        before = {connection.dialect for connection in server.connections}
+        assert one.request("hello", speak="json") == "json from now on"
+        one.payload = "json"
+        assert one.request("echo", data="back") == "back"
+        assert {connection.dialect for connection in server.connections} == before, "and who goes back has the one of the server"
+
+
+def test_messages_behind_the_change_are_in_the_new_payload(app_factory: AppFactory) -> None:
+    app = app_factory([Polyglot], POLYGLOT)
+    with MessageClient(app, "till") as client:
+        packed = payload_from("msgpack")
+        raw = [b'{"action":"hello","speak":"msgpack","id":1}', packed.encode({"action": "echo", "data": b"\xff", "id": 2})]
+        client._sock.sendall(b"".join(len(each).to_bytes(2, "big") + each for each in raw))
+        assert client.receive() == {"id": 1, "result": "msgpack from now on"}
+        client.payload = packed
+        assert client.receive() == {"id": 2, "result": b"\xff"}
+
+
+def test_an_error_is_told_in_the_old_payload(app_factory: AppFactory) -> None:
+    app = app_factory([Polyglot], POLYGLOT)
+    with MessageClient(app, "till") as client:
+        with pytest.raises(RequestFailed, match="but changed"):
+            client.request("unhappy")
+        client.payload = "msgpack"
+        assert client.request("echo", data=b"\xff") == b"\xff"
+
+
+def test_a_payload_of_ones_own(app_factory: AppFactory) -> None:
+    class Shouting(Text):
+        name = "shouting"
+
+        def encode(self, value: Any) -> bytes:
+            return super().encode(value).upper()
+
+    app = app_factory([Polyglot], POLYGLOT)
+    with MessageClient(app, "till") as client:
+        connection = only(app)
+        connection.payload = Shouting()
+        client.payload = "text"
+        connection.send("hello")
+        assert client.receive() == "HELLO"
+
+
+@pytest.mark.parametrize("name", ["jsn", "os:system", "greenimi.codec.payload:Json", ""])
+def test_only_known_names_are_taken_for_payloads(app_factory: AppFactory, name: str) -> None:
+    """It may be the client who says them: nothing is imported for it."""
+    app = app_factory([Polyglot], POLYGLOT)
+    with MessageClient(app, "till") as client:
+        with pytest.raises(RequestFailed) as caught:
+            client.request("hello", speak=name)
+        assert caught.value.status == 500
+        assert client.request("echo", data="x") == "x"
+
+
+def test_an_authenticator_says_in_which_payload_a_client_goes_on(app_factory: AppFactory) -> None:
+    @authenticator(server="till")
+    class Devices:
+        def authenticate(self, message: Message) -> Identity | None:
+            name = message.data.get("device")
+            if name is None:
+                return None
+            message.connection.payload = "msgpack"
+            return Identity(name)
+
+    app = app_factory([Polyglot, Devices], POLYGLOT)
+    with MessageClient(app, "till") as client:
+        client.send({"device": "d1"})
+        assert client.receive() == {"identity": "d1"}
+        client.payload = "msgpack"
+        assert client.request("echo", data=b"\xff") == b"\xff"
+
+
+def test_opened_says_in_which_payload_a_client_begins(app_factory: AppFactory) -> None:
+    @tcp
+    class Packed:
+        @opened
+        def enter(self, connection: IConnection) -> None:
+            connection.payload = "msgpack"
+
+        @on("echo")
+        def echo(self, data: Any) -> Any:
+            return data
+
+    with MessageClient(app_factory([Packed], POLYGLOT), "till") as client:
+        client.payload = "msgpack"
+        assert client.request("echo", data=b"\xff") == b"\xff"
+
+
+# -- framings, end to end ----------------------------------------------------------------------------------------------
+
+
+class Bang:
+    """A framing of an application's own: packets end with "!"."""
+
+    limit = 50
+
+    def cut(self, buffer: bytes) -> tuple[list[bytes], bytes]:
+        *packets, rest = buffer.split(b"!")
+        return packets, rest
+
+    def wrap(self, packet: bytes) -> bytes:
+        if b"!" in packet:
+            raise RuntimeError("not so loud")
+        return packet + b"!"
+
+
+@tcp
+class Parrot:
+    @on.default
+    def echo(self, payload: bytes) -> bytes:
+        return payload.replace(b"?", b"!")
+
+
+@pytest.mark.parametrize(
+    ("framing", "sent", "answers"),
+    [
+        ({"framing": "fixed", "framing_options": {"size": 4}}, b"abcdefgh", b"abcdefgh"),
+        ({"framing": f"{__name__}:Bang"}, b"one!tw?!three!", b"one!three!"),
+        ({"framing": "length8"}, b"\x02ab\x00\x01c", b"\x02ab\x00\x01c"),
+    ],
+    ids=["fixed", "own", "length8"],
+)
+def test_bytes_of_every_framing(app_factory: AppFactory, link: Links, framing: dict[str, Any], sent: bytes, answers: bytes) -> None:
+    """What cannot be wrapped is told by the log, as bytes have no place for an error; the connection goes on."""
+    app = app_factory([Parrot], {"servers": {"till": {"kind": "tcp", "payload": "raw", **framing}}})
+    till = link(app, "till")
+    for byte in sent:
+        till.send(bytes([byte]))
+    till.sock.shutdown(1)
+    assert till.read_all() == answers

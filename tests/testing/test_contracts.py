@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 import zope.event
 
-from greenimi.codec.framing import Delimiter, Fixed, LengthPrefix, Line, PacketCodec
+from greenimi.codec.framing import Delimiter, Fixed, LengthPrefix, Line
 from greenimi.codec.heads import ResponseHeads
 from greenimi.codec.http1 import Http1Codec, Http1Limits
+from greenimi.codec.packets import PacketCodec
 from greenimi.codec.payload import Json, MsgPack, Raw, Text
-from greenimi.codec.websocket import ClientCodec, WebSocketCodec, frame, masked_frame
+from greenimi.codec.websocket import ClientCodec, WebSocketCodec
+from greenimi.codec.websocket_frames import frame, masked_frame
 from greenimi.config import Config
 from greenimi.container import Tier
 from greenimi.event import Bridge, Events

@@ -13,7 +13,7 @@ from tests.apps import echo
 def test_the_server_sees_a_client(app_factory: AppFactory) -> None:
     app = app_factory([echo], echo.CONF)
     with connect(app, "web", address=("192.0.2.1", 7)) as link:
-        (connection,) = app.doors.servers["web"].connections  # type: ignore[union-attr]
+        (connection,) = app.doors.servers["web"].connections
         assert connection.address == ("192.0.2.1", 7)
         link.sendall(b"GET /item/1 HTTP/1.1\r\nHost: x\r\n\r\n")
         assert link.recv(65536).startswith(b"HTTP/1.1 200 OK\r\n")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from greenimi.codec.framing import PacketCodec
+from greenimi.codec.packets import PacketCodec
 from greenimi.errors import ProtocolError
 from greenimi.interfaces import IFraming
 from greenimi.testing.contracts.split import splits
