@@ -89,7 +89,7 @@ class IConnection(Interface):
         False when the connection is closed.  Over the outbox limit the connection is closed (slow consumer) and False returned.
         """
 
-    def push(framed: bytes, key: str | None = None) -> bool:
+    def push(framed: bytes, key: str | None = ...) -> bool:
         """Queue what its dialect framed, for many connections at once.  Otherwise as ``send``.
 
         ``key``: while it waits for a slow client, a later one with the same key takes its place where the server's policy says so.
@@ -154,7 +154,7 @@ class IRelay(Interface):
     def tell(processes: Sequence[int], packet: bytes) -> int:
         """Send a packet, without answer; to how many it was handed.  Processes that are not there are left out."""
 
-    def call(processes: Sequence[int], packet: bytes) -> Any:
+    def call(processes: Sequence[int], packet: bytes) -> ICalls:
         """Send a packet that is answered: an ICalls.  Never waits."""
 
 
@@ -211,7 +211,7 @@ class IHubStore(Interface):
         Claiming twice is once, and takes a ``release`` back that is not over yet.
         """
 
-    def release(user: str, connection: int, seconds: float = 0.0) -> bool:
+    def release(user: str, connection: int, seconds: float = ...) -> bool:
         """Give up the claim of this connection; False when it is not its own.
 
         ``seconds``: its claim stays until then, also when its process ends, unless too many are kept so; nobody else gets it but by
@@ -233,7 +233,7 @@ class IHubStore(Interface):
         one.  A member whose leaving was not told yet never left: it is not the first.
         """
 
-    def leave(group: str, connection: int, seconds: float = 0.0) -> tuple[str, bytes] | None:
+    def leave(group: str, connection: int, seconds: float = ...) -> tuple[str, bytes] | None:
         """Take a connection out: member and info when that was the member's last one, else None.
 
         ``seconds``: its place stays until then, also when its process ends, and counts in everything, unless ``enter`` puts a connection of
@@ -263,7 +263,7 @@ class IHubStore(Interface):
     def position(group: str) -> tuple[int, str]:
         """The offset of the last message (0: none yet) and the epoch, which begins with this call where there was none."""
 
-    def since(group: str, offset: int, limit: int, epoch: str = "") -> Sequence[tuple[int, bytes]]:
+    def since(group: str, offset: int, limit: int, epoch: str = ...) -> Sequence[tuple[int, bytes]]:
         """The messages behind an offset with their own, in order, those that are still there, at most ``limit`` of them.
 
         ``epoch``: none, when the history is of another one by now.

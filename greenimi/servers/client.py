@@ -63,6 +63,10 @@ class Client(Timed):
         return self.tls is not None
 
     @property
+    def subprotocol(self) -> str:
+        return getattr(self.codec, "subprotocol", "")
+
+    @property
     def identity(self) -> Identity | None:
         """Who the client is; when that expires the connection is closed.  The Hub's user of that id has the connection from then on."""
         return self._identity
@@ -71,14 +75,14 @@ class Client(Timed):
     def identity(self, identity: Identity | None) -> None:
         Timed.identity.__set__(self, identity)  # type: ignore[attr-defined]  # a property
         if self.dialect is not None:
-            self.server.runtime.hub.identified(self)
+            self.server.runtime.hub.identified(self)  # type: ignore[arg-type]  # all that it lacks is made of it in StreamConnection
 
     def join(self, dialect: IDialect | None) -> None:
         """Messages are spoken from now on, encoded by ``dialect``: the Hub may push to it.  Once."""
         self.dialect = dialect
         if dialect is not None:
-            self.server.runtime.hub.add(self)
-            self.server.runtime.hub.identified(self)
+            self.server.runtime.hub.add(self)  # type: ignore[arg-type]
+            self.server.runtime.hub.identified(self)  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         return f"<connection {self.number} of {self.server.name} from {self.address}>"
