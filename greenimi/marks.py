@@ -289,7 +289,10 @@ on = _On()
 
 
 def opened(function: F) -> F:
-    """Run when a connection opened, before any of its messages.  An error closes the connection."""
+    """Run when a connection opened, before any of its messages; on UDP at the first datagram of somebody who is not remembered.
+
+    An error closes the connection.
+    """
     return add_mark(function, "opened", {}, here(2))
 
 

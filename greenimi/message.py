@@ -64,9 +64,19 @@ _NOTHING: Mapping[str, Any] = {}
 
 
 class Datagram(Message):
-    """One UDP datagram; ``connection`` is the stand-in for the peer's address, good for answering."""
+    """One UDP datagram; ``connection`` is its sender, as far as an address tells who that is.
 
-    __slots__ = ()
+    ``identity`` is what this datagram itself has shown: an address can be forged, so what was shown before proves nothing.
+    """
+
+    __slots__ = ("identity",)
+
+    def __init__(self, raw: bytes | str, connection: IConnection | None = None) -> None:
+        self.raw = raw
+        self.data = None
+        self.params = _NOTHING
+        self.connection = connection  # type: ignore[assignment]
+        self.identity: Identity | None = None
 
 
 class Headers(Mapping[str, str]):
@@ -414,10 +424,11 @@ class Upgrade(Response):
 class Reply:
     """A payload a handler sends explicitly where returning a plain value does not say enough.
 
-    ``raw`` is already encoded: ``str`` leaves a WebSocket as text, ``bytes`` as binary.
+    ``raw`` is already encoded: ``str`` leaves a WebSocket as text, ``bytes`` as binary.  An iterable of either is one message that is sent
+    as it is made, on a WebSocket.
     """
 
     __slots__ = ("raw",)
 
-    def __init__(self, raw: bytes | str) -> None:
-        self.raw = raw
+    def __init__(self, raw: bytes | str | Iterable[bytes | str]) -> None:
+        self.raw: Any = raw

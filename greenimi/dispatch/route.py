@@ -107,7 +107,10 @@ class Route:
         path = self.template.names if self.template is not None else ()
         wanted = inspect.signature(method).parameters  # nobody has to take what comes from the host
         placeholders = (*path, *(name for name in self.placeholders if name not in path and name in wanted))
-        return bind_handler(method, http=self.kind == "http", handshake=handshake, placeholders=placeholders, where=self.where)
+        streams = self.kind == "websocket" and not self.event
+        return bind_handler(
+            method, http=self.kind == "http", handshake=handshake, streams=streams, placeholders=placeholders, where=self.where
+        )
 
     @property
     def address(self) -> str:
@@ -257,8 +260,6 @@ def _routes(kind: str, target: type, function_name: str, mark: Mark, layers: tup
     if mark.kind == "on":
         return [make(action=mark.options["action"], condition=mark.options["match"], default=mark.options["default"])]
     if mark.kind in ("opened", "closed"):
-        if kind == "udp":
-            raise StartError(f"{mark.where}: UDP has no connections, so no @{mark.kind}")
         return [make(event=mark.kind)]
     if mark.kind == "route":
         raise StartError(f"{mark.where}: {target.__qualname__}.{function_name} is an HTTP route on a {kind} controller")

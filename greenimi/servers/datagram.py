@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from functools import partial
 from typing import Any, Protocol
 
 from gevent.server import DatagramServer
@@ -23,8 +24,8 @@ class DatagramHost(Protocol):
 
     read_size: int
 
-    def received(self, item: tuple[bytes, Any]) -> None:
-        """Handle one datagram and its sender's address.  Runs in a handler greenlet."""
+    def received(self, slot: int, item: tuple[bytes, Any]) -> None:
+        """Handle one datagram and its sender's address, which came by that slot.  Runs in a handler greenlet."""
 
 
 class DatagramReader(DatagramServer):
@@ -32,8 +33,10 @@ class DatagramReader(DatagramServer):
 
     max_accept = 1  # one call of do_read is a batch
 
-    def __init__(self, bound: socket.socket, host: DatagramHost, handlers: HandlerPool) -> None:
-        self._host = host
+    def __init__(self, bound: socket.socket, slot: int, host: DatagramHost, handlers: HandlerPool) -> None:
+        self.slot = slot
+        self._received = partial(host.received, slot)
+        self._read_size = host.read_size
         self._handlers = handlers
         self._drained = False
         super().__init__(bound, spawn=None)
@@ -45,19 +48,20 @@ class DatagramReader(DatagramServer):
 
     def do_read(self) -> None:
         receive = self._socket.recvfrom
-        handlers = self._handlers
-        size = self._host.read_size
-        handle = self._host.received
-        for _ in range(_BATCH):
-            if handlers.full:
-                self.stop_accepting()
-                handlers.when_free(self._go_on)
-                return
-            try:
-                item = receive(size)
-            except BlockingIOError:
-                return
-            handlers.start(handle, item)
+        size = self._read_size
+        room = self._handlers.room
+        items: list[tuple[bytes, Any]] = []
+        take = items.append
+        try:
+            for _ in range(min(room, _BATCH)):
+                take(receive(size))
+        except BlockingIOError:
+            pass
+        finally:  # whatever else was wrong: these were read
+            self._handlers.start_each(self._received, items)
+        if len(items) >= room:
+            self.stop_accepting()
+            self._handlers.when_free(self._go_on)
 
     def go_on(self) -> None:
         """Read, for the first time or again."""

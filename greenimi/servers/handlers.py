@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from sys import getrefcount
 from typing import Any
@@ -89,9 +89,14 @@ class HandlerPool:
         return len(self._waiting)
 
     @property
+    def room(self) -> int:
+        """How many more jobs would find a greenlet; below 1 when none would."""
+        return self.limit - len(self._greenlets) + len(self._idle) - len(self._waiting)
+
+    @property
     def full(self) -> bool:
         """No greenlet would be free for another job."""
-        return len(self._greenlets) - len(self._idle) + len(self._waiting) >= self.limit
+        return self.room < 1
 
     def when_free(self, call: Callable[[], object]) -> None:
         """Call once, in the hub, when a greenlet is free again."""
@@ -103,6 +108,12 @@ class HandlerPool:
         """Have ``job(argument)`` run at the end of this turn, or when a greenlet is free for it.  Never blocks."""
         self._waiting.append((job, argument))
         if not self._dispatching:
+            self._dispatch_later()
+
+    def start_each(self, job: Job, arguments: Sequence[Any]) -> None:
+        """The same for several arguments."""
+        self._waiting.extend([(job, argument) for argument in arguments])
+        if arguments and not self._dispatching:
             self._dispatch_later()
 
     def _dispatch_later(self) -> None:

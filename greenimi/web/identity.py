@@ -9,7 +9,7 @@ from typing import Any
 from greenimi.container.onion import Proceed
 from greenimi.errors import Unauthorized
 from greenimi.interfaces import IAuthenticator
-from greenimi.message import Identity, Message, Request, Response
+from greenimi.message import Datagram, Identity, Message, Request, Response
 from greenimi.web.files import FileBody
 
 CHALLENGE = "WWW-Authenticate"
@@ -84,11 +84,16 @@ class RequestIdentity:
 
 
 class EachDatagram:
-    """The layer of UDP, which has no connections: each datagram is shown to the authenticators, then handled."""
+    """The layer of UDP, where an address proves nothing: each datagram is shown to the authenticators, then handled.
+
+    Its sender gets the identity that it shows, so that what is pushed to a user reaches where he spoke from last.
+    """
 
     def __init__(self, authenticators: Authenticators) -> None:
         self._identify = authenticators.identify
 
-    def __call__(self, message: Message, proceed: Proceed) -> Any:
-        message.connection.identity = self._identify(message)
+    def __call__(self, message: Datagram, proceed: Proceed) -> Any:
+        identity = self._identify(message)
+        if identity is not None:
+            message.identity = message.connection.identity = identity
         return proceed(message)

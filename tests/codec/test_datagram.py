@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from zope.interface.verify import verifyObject
 
-from greenimi.codec import DatagramCodec
+from greenimi.codec import DatagramCodec, DatagramDialect, Json
 from greenimi.errors import ProtocolError
+from greenimi.interfaces import IDialect
 from greenimi.message import Datagram
 
 
@@ -22,13 +24,16 @@ def test_a_datagram_over_the_limit_shows() -> None:
     assert found.status == 413
 
 
-def test_replies_leave_whole_or_not_at_all() -> None:
-    codec = DatagramCodec(limit=10)
-    assert codec.frame(b"x" * 100) == b"x" * 100
-    assert codec.frame("é") == b"\xc3\xa9"
-    assert len(codec.frame(b"x" * 65507)) == 65507
-    with pytest.raises(ValueError, match="65508"):
-        codec.frame(b"x" * 65508)
+def test_messages_leave_whole_or_not_at_all() -> None:
+    dialect = DatagramDialect(Json())
+    assert verifyObject(IDialect, dialect)
+    assert dialect.frame(dialect.payload.encode([1])) == b"[1]"
+    assert dialect.frame_raw("é") == b"\xc3\xa9"
+    assert dialect.frame_raw(b"\xff") == b"\xff"
+    assert len(dialect.frame(b"x" * 65507)) == 65507
+    for frame in (dialect.frame, dialect.frame_raw):
+        with pytest.raises(ValueError, match="65508"):
+            frame(b"x" * 65508)
 
 
 @pytest.mark.parametrize("limit", [0, 65508])

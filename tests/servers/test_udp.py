@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
-from zope.interface.verify import verifyObject
 
-from greenimi import IConnection
+from greenimi import Reply, on, udp
 from greenimi.app import App
-from greenimi.servers.udp import UdpPeer, UdpServer
-from greenimi.testing.clients import DatagramClient
+from greenimi.servers.peers import UdpPeer
+from greenimi.servers.udp import UdpServer
+from greenimi.testing.clients import DatagramClient, RequestFailed
+from greenimi.testing.plugin import AppFactory, Serve
 from greenimi.testing.support import wait_until
 from tests.apps.echo import Stage
 
@@ -75,31 +77,71 @@ def test_a_datagram_over_the_limit_is_dropped(make_echo: Make) -> None:
         assert client.request("echo", text="small") == {"text": "small"}
 
 
-def test_a_peer_is_what_a_handler_may_send_to(app: App) -> None:
-    with DatagramClient(app, "beacon") as client:
-        client.send({"action": "tell", "text": "x"})
-        assert client.receive() == {"told": "x"}
-        peer = UdpPeer(server(app), client._sock.getsockname())
-        assert peer.id.endswith(f"-beacon-127.0.0.1:{client._sock.getsockname()[1]}")
-        assert peer.is_open
-        peer.data["x"] = 1
-        assert peer.data == {"x": 1}
-        peer.close()
-        assert peer.send("still there")
-        assert client.receive() == "still there"
+@udp
+class Mirror:
+    @on.default
+    def echo(self, payload: bytes) -> bytes:
+        return payload
 
 
-def test_an_answer_that_fits_no_datagram_is_not_sent(app: App, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("size", [0, 1, 65507])
+def test_a_datagram_goes_through_whole(app_factory: AppFactory, size: int) -> None:
+    app = app_factory([Mirror], {"servers": {"mirror": {"kind": "udp", "payload": "raw"}}})
+    with DatagramClient(app, "mirror") as client:
+        client.send_raw(b"x" * size)
+        assert client.receive() == b"x" * size
+
+
+def test_socat_sends_and_gets_64_kib(serve: Serve) -> None:
+    app, addresses = serve([Mirror], {"servers": {"mirror": {"kind": "udp", "payload": "raw"}}})
+    command = ["socat", "-b", "70000", "-t", "5", "-", "UDP4:{}:{},shut-none".format(*addresses["mirror"])]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as socat:
+        assert socat.stdin is not None
+        assert socat.stdout is not None
+        for size in (65507, 7):
+            socat.stdin.write(b"x" * size)
+            socat.stdin.flush()
+            assert socat.stdout.read(size) == b"x" * size
+        socat.kill()
+    assert app.doors.servers["mirror"].accepted_count == 2
+
+
+def test_an_answer_that_fits_no_datagram_is_an_error(app: App, caplog: pytest.LogCaptureFixture) -> None:
     with DatagramClient(app, "beacon") as client:
-        peer = UdpPeer(server(app), client._sock.getsockname())
-        assert not peer.send("x" * 70000)
-        assert "70002 bytes does not fit" in caplog.text
+        client.send({"action": "large", "size": 70000})
+        assert client.request("large", size=65400) == "x" * 65400
+        assert "a message of 70002 bytes does not fit a datagram" in caplog.text
+        with pytest.raises(RequestFailed) as caught:
+            client.request("large", size=70000)
+        assert caught.value.status == 500
+
+
+def test_a_message_that_fits_no_datagram_is_an_error_to_who_sends_it(app: App) -> None:
+    with DatagramClient(app, "beacon") as client:
+        client.request("echo", text="x")
+        (peer,) = server(app).connections
+        with pytest.raises(ValueError, match="70002 bytes does not fit a datagram"):
+            peer.send("x" * 70000)
+        assert peer.send(Reply("x" * 65507))
+        assert client._sock.recv(70000) == b"x" * 65507
 
 
 def test_an_answer_to_nowhere_is_logged(app: App, caplog: pytest.LogCaptureFixture) -> None:
     with DatagramClient(app, "beacon"):
-        assert not UdpPeer(server(app), ("127.0.0.1", 0)).send("x")
+        assert not UdpPeer(server(app), ("127.0.0.1", 0), 0).send("x")
         assert "no answer to" in caplog.text
+
+
+def test_what_the_socket_does_not_take_is_dropped(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(framed: bytes, address: object) -> None:
+        raise BlockingIOError
+
+    with DatagramClient(app, "beacon") as client:
+        client.request("echo", text="x")
+        (peer,) = server(app).connections
+        monkeypatch.setattr(server(app), "_sendto", full)
+        assert not peer.send("x")
+        assert server(app).dropped == 1
 
 
 def test_a_drained_server_reads_no_more(app: App) -> None:
@@ -130,12 +172,6 @@ def test_datagrams_are_counted_and_timed(make_echo: Make) -> None:
     found = server(app)
     assert (found.accepted_count, found.refused, found.handled, found.dropped) == (4, 1, 3, 0)
     assert found.latency.sum > 0
-
-
-def test_a_peer_has_no_tls(app: App) -> None:
-    peer = UdpPeer(server(app), ("127.0.0.1", 9))
-    assert (peer.secure, peer.tls) == (False, None)
-    assert verifyObject(IConnection, peer)
 
 
 # -- slots ---------------------------------------------------------------------------------------------------------

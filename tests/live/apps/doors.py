@@ -38,6 +38,7 @@ max_message = 1000
 [servers.beacon]
 kind = "udp"
 max_message = 1000
+peer_time = 0.01
 """
 
 
