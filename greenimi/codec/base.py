@@ -40,12 +40,14 @@ class Codec(ABC):
                  codec lets the messages it already has be handled, then calls ``close`` (or ``fail``), so that their replies go out first.
     ``parts_well`` True: the protocol has a goodbye that the peer answers, so it may be said at any moment; in other protocols a message
                  that is on its way at that moment is lost.
+    ``pings``    True: the peer can be asked for a sign of life at any moment, by ``probe``.
     ``partial``  what the peer has begun and not completed: HEAD of an HTTP request, BODY of one, or of any other message, or NOTHING.
                  Says nothing after ``ended``.
     """
 
     __slots__ = ("closing", "ended", "out", "partial", "paused")
     parts_well = False
+    pings = False
 
     def __init__(self) -> None:
         self.out: list[bytes] = []
@@ -96,6 +98,9 @@ class Codec(ABC):
     def crowded(self) -> bool:
         """True: what was received has no room for more until a handler took some of it; read no further."""
         return False
+
+    def change_payload(self, *, text: bool) -> None:  # noqa: B027  # most protocols do not tell text from binary
+        """What is encoded for ``send`` means something else from now on.  ``text``: it is UTF-8."""
 
     def release(self) -> None:  # noqa: B027  # most codecs hold nothing
         """The connection is gone: let go of what would keep this object alive."""

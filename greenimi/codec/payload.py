@@ -126,7 +126,7 @@ class Raw:
         return bytes(value)
 
 
-_PAYLOADS: dict[str, Any] = {kind.name: kind for kind in (Json, MsgPack, Text, Raw)}
+PAYLOADS: dict[str, Any] = {kind.name: kind for kind in (Json, MsgPack, Text, Raw)}
 
 
 def payload_from(name: str) -> Any:
@@ -135,11 +135,11 @@ def payload_from(name: str) -> Any:
     Raises ConfigError naming what is wrong.
     """
     if ":" not in name:
-        if name not in _PAYLOADS:
-            close = get_close_matches(name, _PAYLOADS, 1)
-            hint = f"did you mean {close[0]}?" if close else f"one of {', '.join(_PAYLOADS)} or package.module:Class"
+        if name not in PAYLOADS:
+            close = get_close_matches(name, PAYLOADS, 1)
+            hint = f"did you mean {close[0]}?" if close else f"one of {', '.join(PAYLOADS)} or package.module:Class"
             raise ConfigError(f"unknown payload {name!r}", hint=hint)
-        return _PAYLOADS[name]()
+        return PAYLOADS[name]()
     try:
         payload = load_class(name, "payload")()
     except TypeError as error:

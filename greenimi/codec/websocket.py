@@ -1,91 +1,65 @@
 """WebSocket after the HTTP upgrade (RFC 6455), sans-IO.  The upgrade itself is checked in ``handshake``.
 
-A frame that arrived whole takes the short way through ``_read``; fragmented messages and frames that arrive in pieces are gathered in one
-buffer, unmasked and checked as they come.  No extension is spoken: ``_check`` is where a reserved bit would get a meaning, ``_deliver``
-where a finished message would be inflated.
+A frame that arrived whole takes the short way through ``_read``; fragmented messages, compressed ones and frames that arrive in pieces are
+gathered in one buffer, unmasked and checked as they come.  Compressed ones are handed out as they are, so that none of them takes more room
+than was sent before somebody handles it.
 """
 
 from __future__ import annotations
 
-import os
 from codecs import IncrementalDecoder, getincrementaldecoder
-from collections.abc import Callable
 from typing import Any
 
 from greenimi.codec.base import BODY, NOTHING, Codec
+from greenimi.codec.deflate import PackedMessage, Packer, Unpacker
+from greenimi.codec.websocket_frames import (
+    ABNORMAL,
+    BINARY,
+    CLOSE,
+    COMPRESSED,
+    CONTINUATION,
+    MAX_MESSAGE,
+    PING,
+    PONG,
+    PONGS_PER_READ,
+    TEXT,
+    apply_mask,
+    close_payload,
+    fragment,
+    frame,
+    long_size,
+    masked_frame,
+    parse_close,
+    too_large,
+)
 from greenimi.errors import ProtocolError
 from greenimi.message import Message
 
-CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
-
-NO_STATUS = 1005  # the Close frame held no code
-ABNORMAL = 1006  # no Close frame came
-
-MAX_MESSAGE = 1 << 20
-PONGS_PER_READ = 16
-
-_BLOCK = 16384
-_SENDABLE_CODES = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)})
 _utf8_decoder = getincrementaldecoder("utf-8")
-
-
-def xor_mask(data: bytes, mask: bytes) -> bytes:
-    """``data`` XOR the repeated 4-byte ``mask``, without any extension module: as whole numbers, in blocks of bounded size."""
-    size = len(data)
-    if size > _BLOCK:
-        return b"".join([xor_mask(data[at : at + _BLOCK], mask) for at in range(0, size, _BLOCK)])
-    key = (mask * (size + 3 >> 2))[:size]
-    return (int.from_bytes(data, "little") ^ int.from_bytes(key, "little")).to_bytes(size, "little")
-
-
-try:
-    from websockets.speedups import apply_mask as _apply_mask
-except ImportError:
-    apply_mask: Callable[[bytes, bytes], bytes] = xor_mask
-else:
-    apply_mask = _apply_mask
-
-
-def frame(payload: bytes | str, opcode: int | None = None) -> bytes:
-    """One whole message as a server sends it.  ``opcode`` is TEXT for str and BINARY for bytes unless given.
-
-    Encode once, then hand the result to ``send_framed`` of every connection of a broadcast.
-    """
-    if opcode is None:
-        opcode = TEXT if isinstance(payload, str) else BINARY
-    if isinstance(payload, str):
-        payload = payload.encode()
-    size = len(payload)
-    if size < 126:
-        return b"%c%c%b" % (0x80 | opcode, size, payload)
-    if size < 65536:
-        return b"%c\x7e%b%b" % (0x80 | opcode, size.to_bytes(2, "big"), payload)
-    return b"%c\x7f%b%b" % (0x80 | opcode, size.to_bytes(8, "big"), payload)
-
-
-def masked_frame(payload: bytes | str, opcode: int | None = None) -> bytes:
-    """One whole message as a client sends it."""
-    plain = payload.encode() if isinstance(payload, str) else payload
-    framed = frame(plain, TEXT if opcode is None and isinstance(payload, str) else opcode)
-    mask = os.urandom(4)
-    return b"%c%c%b%b%b" % (framed[0], framed[1] | 0x80, framed[2 : len(framed) - len(plain)], mask, apply_mask(plain, mask))
 
 
 class WebSocketCodec(Codec):
     """One connection, the server's side.
 
-    ``receive`` gives a Message per data message, ``raw`` str for text and bytes for binary.  Pings are answered here: the last 16 of one
-    read, all in one piece (RFC 6455 section 5.5.3 asks for the latest only), so that a flood of them cannot multiply work or memory.
+    ``receive`` gives a Message per data message, ``raw`` str for text and bytes for binary; a PackedMessage for one that came compressed.
+    Pings are answered here: the last 16 of one read, all in one piece (RFC 6455 section 5.5.3 asks for the latest only), so that a flood
+    of them cannot multiply work or memory.
 
     A Close frame of the peer sets ``ended``; ``close`` then answers it, so that messages received before it can still get their replies.
     ``close_code`` and ``close_reason`` are the peer's; 1005 when its Close frame held no code, 1006 as long as it has sent none.
 
-    max_message   bytes of one message, over all its frames     max_frame   bytes of one frame (default: as much as a message)
+    max_message   bytes of one message, over all its frames and inflated; in both directions, but what is sent in parts has no limit
+    max_frame     bytes of one frame that comes in (default: as much as a message)
     text_default  bytes given to ``send`` leave as text: for payloads that encode to UTF-8
+    packer, unpacker  compress and inflate messages, where that was agreed on; connections may share a packer that keeps no context
+    subprotocol   what was agreed on; ``""``: none
     """
 
     __slots__ = (
         "_answer",
+        "_arrived",
+        "_compressed",
+        "_compressor",
         "_decoder",
         "_final",
         "_left",
@@ -93,33 +67,54 @@ class WebSocketCodec(Codec):
         "_max_frame",
         "_max_message",
         "_message",
+        "_next_part",
         "_opcode",
+        "_packer",
         "_pings",
         "_rest",
         "_said_goodbye",
+        "_unpacker",
+        "_whole_frame",
         "close_code",
         "close_reason",
         "last_pong",
+        "subprotocol",
         "text_default",
     )
     parts_well = True
+    pings = True
 
     # The other end sets this bit beside the size and sends a mask of that many bytes.
     _mask_bit = 0x80
     _mask_size = 4
     _frame = staticmethod(frame)
 
-    def __init__(self, *, max_message: int = MAX_MESSAGE, max_frame: int | None = None, text_default: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        max_message: int = MAX_MESSAGE,
+        max_frame: int | None = None,
+        text_default: bool = False,
+        packer: Packer | None = None,
+        unpacker: Unpacker | None = None,
+        subprotocol: str = "",
+    ) -> None:
         super().__init__()
         self.text_default = text_default
+        self.subprotocol = subprotocol
         self.close_code = ABNORMAL
         self.close_reason = ""
         self.last_pong: bytes | None = None  # payload of the latest pong
+        self._packer = packer
+        self._unpacker = unpacker
         self._max_message = max_message
-        self._max_frame = max_message if max_frame is None else min(max_frame, max_message)
+        self._max_frame = max_frame
+        self._whole_frame = max_message if max_frame is None else min(max_frame, max_message)  # the largest that is taken at once
         self._rest = b""  # an incomplete header or control frame, so never more than 131 bytes
         self._opcode = CONTINUATION  # of the message under way, CONTINUATION when there is none
         self._message = bytearray()  # what arrived of it
+        self._arrived = 0  # bytes of its frames so far, the one under way in full
+        self._compressed = False
         self._decoder: IncrementalDecoder | None = None  # finds bad UTF-8 before the message is complete
         self._left = 0  # bytes of the data frame under way still to come
         self._final = False  # that frame is the message's last
@@ -127,6 +122,8 @@ class WebSocketCodec(Codec):
         self._pings: list[bytes] = []
         self._answer: bytes | None = None  # payload of the Close frame that answers the peer's
         self._said_goodbye = False  # our Close frame is out, nothing may follow it
+        self._next_part = CONTINUATION  # opcode of the next frame of the message that goes out in parts
+        self._compressor: Any = None  # of that message
 
     # -- in --------------------------------------------------------------------------------------------------------
 
@@ -163,7 +160,7 @@ class WebSocketCodec(Codec):
         end = len(data)
         mask_bit = self._mask_bit
         mask_size = self._mask_size
-        max_frame = self._max_frame
+        whole_frame = self._whole_frame
         while end - at >= 2:
             first = data[at]
             size = data[at + 1] ^ mask_bit
@@ -172,10 +169,10 @@ class WebSocketCodec(Codec):
                 mask_at += self._size_width(size)
                 if mask_at > end:
                     break
-                size = _long_size(data[at + 2 : mask_at])
+                size = long_size(data[at + 2 : mask_at])
             start = mask_at + mask_size
             stop = start + size
-            if stop <= end and first in {0x81, 0x82} and not self._opcode and size <= max_frame:
+            if stop <= end and first in {0x81, 0x82} and not self._opcode and size <= whole_frame:
                 payload = data[start:stop]
                 if mask_size:
                     payload = apply_mask(payload, data[mask_at:start])
@@ -195,7 +192,7 @@ class WebSocketCodec(Codec):
             else:
                 if start > end:
                     break
-                self._begin(first, size, mask)
+                self._begin(first, size, mask, found)
                 at = self._take(data, start, found)
         if at < end:
             self._rest = data[at:]
@@ -209,8 +206,8 @@ class WebSocketCodec(Codec):
     def _check(self, first: int, size: int) -> None:
         """The rules for a header, known before any of its payload is kept."""
         opcode = first & 0x0F
-        if first & 0x70:
-            raise ProtocolError("a reserved bit is set though no extension was agreed on")
+        if first & 0x70 and not (first & 0x70 == COMPRESSED and self._unpacker is not None and opcode in {TEXT, BINARY}):
+            raise ProtocolError("a reserved bit is set though no extension was agreed on that gives it a meaning")
         if opcode & 0x08:
             if opcode > PONG:
                 raise ProtocolError(f"unknown opcode {opcode}")
@@ -225,16 +222,22 @@ class WebSocketCodec(Codec):
             raise ProtocolError("a new message before the last one was complete")
         if not opcode and not self._opcode:
             raise ProtocolError("a continuation of no message")
-        if size > self._max_frame:
+        if self._max_frame is not None and size > self._max_frame:
             raise ProtocolError(f"a frame of {size} bytes, at most {self._max_frame} are allowed", code=1009)
-        if len(self._message) + size > self._max_message:
+        if self._is_too_long(self._arrived + size, compressed=self._compressed or bool(first & COMPRESSED)):
             raise ProtocolError(f"a message of over {self._max_message} bytes", code=1009)
 
-    def _begin(self, first: int, size: int, mask: bytes) -> None:
-        """A data frame begins that is part of a longer message, or not here in full."""
+    def _is_too_long(self, size: int, *, compressed: bool) -> bool:
+        """Whether ``size`` is too much for the frames of a message.  What cannot be compressed becomes a little larger by that."""
+        return size > (self._max_message + (self._max_message >> 3) + 64 if compressed else self._max_message)
+
+    def _begin(self, first: int, size: int, mask: bytes, found: list[Message | ProtocolError]) -> None:
+        """A data frame begins that is part of a longer message, or compressed, or not here in full."""
         if first & 0x0F:
             self._opcode = first & 0x0F
-            self._decoder = _utf8_decoder() if self._opcode == TEXT else None
+            self._compressed = bool(first & COMPRESSED)
+            self._decoder = _utf8_decoder() if first & ~0x80 == TEXT else None
+        self._arrived += size
         self._final = first >= 0x80
         self._left = size
         self._mask = mask
@@ -249,18 +252,28 @@ class WebSocketCodec(Codec):
             turn = size & 3
             self._mask = self._mask[turn:] + self._mask[:turn]
         final = self._final and not self._left
+        self._gather(part, final, found)
+        if final:
+            self._opcode = CONTINUATION
+            self._arrived = 0
+            self._compressed = False
+            self._decoder = None
+        return start + size
+
+    def _gather(self, part: bytes, final: bool, found: list[Message | ProtocolError]) -> None:
+        """The next bytes of the message under way."""
         if self._decoder is not None:
             self._decoder.decode(part, final)
         self._message += part
         if final:
-            self._deliver(found)
-        return start + size
+            found.append(self._complete())
+            self._message = bytearray()
 
-    def _deliver(self, found: list[Message | ProtocolError]) -> None:
-        found.append(Message(self._message.decode() if self._opcode == TEXT else bytes(self._message)))
-        self._message = bytearray()
-        self._opcode = CONTINUATION
-        self._decoder = None
+    def _complete(self) -> Message:
+        text = self._opcode == TEXT
+        if self._compressed and self._unpacker is not None:
+            return PackedMessage(bytes(self._message), self._unpacker, text=text)
+        return Message(self._message.decode() if text else bytes(self._message))
 
     def _control(self, opcode: int, payload: bytes) -> None:
         if opcode == PING:
@@ -268,7 +281,7 @@ class WebSocketCodec(Codec):
         elif opcode == PONG:
             self.last_pong = payload
         else:
-            self.close_code, self.close_reason = _parse_close(payload)
+            self.close_code, self.close_reason = parse_close(payload)
             self._answer = payload[:2]
             self.ended = True
             self.closing = self._said_goodbye
@@ -283,21 +296,57 @@ class WebSocketCodec(Codec):
     def send(self, reply: Any, opcode: int | None = None) -> None:
         """Queue one message: str leaves as text, bytes as binary (or text, by ``text_default``) unless ``opcode`` says otherwise.
 
-        Dropped after our Close frame, as nothing may follow it.
+        Dropped after our Close frame, as nothing may follow it.  ValueError when it is over ``max_message``.
         """
         if self._said_goodbye:
             return
         if opcode is None:
             opcode = TEXT if self.text_default or isinstance(reply, str) else BINARY
+        if isinstance(reply, str):
+            reply = reply.encode()
+        if len(reply) > self._max_message:
+            raise too_large(len(reply), self._max_message)
+        if self._packer is not None:
+            packed = self._packer.pack(reply)
+            if packed is not None:
+                reply = packed
+                opcode |= COMPRESSED
         self.out.append(self._frame(reply, opcode))
 
     def send_raw(self, raw: bytes | str) -> None:
         self.send(raw, TEXT if isinstance(raw, str) else BINARY)
 
+    def change_payload(self, *, text: bool) -> None:
+        self.text_default = text
+
     def send_framed(self, framed: bytes) -> None:
-        """Queue what ``frame`` made, for many connections at once.  Dropped after our Close frame."""
+        """Queue what a WebSocketDialect made, for many connections at once.  Dropped after our Close frame."""
         if not self._said_goodbye:
             self.out.append(framed)
+
+    def begin_parts(self, *, text: bool) -> None:
+        """Begin a message that is sent in parts, a fragment each: call ``part`` for each of them, then ``finish_parts``.
+
+        Until then no other message may be queued; pings, pongs and the goodbye go between the parts.
+        """
+        self._next_part = TEXT if text else BINARY
+        if self._packer is not None:
+            self._compressor = self._packer.fresh()
+            self._next_part |= COMPRESSED
+
+    def part(self, data: bytes) -> None:
+        """Queue the next part.  Dropped after our Close frame."""
+        if self._packer is not None:
+            data = self._packer.part(self._compressor, data)
+        if not self._said_goodbye:
+            self.out.append(fragment(self._frame(data, self._next_part)))
+        self._next_part = CONTINUATION
+
+    def finish_parts(self) -> None:
+        """The message is complete."""
+        if not self._said_goodbye:
+            self.out.append(self._frame(b"" if self._compressor is None else Packer.last_part, self._next_part))
+        self._compressor = None
 
     def ping(self, payload: bytes = b"") -> None:
         """Queue a ping; the pong will set ``last_pong`` to the same payload.  ValueError over 125 bytes."""
@@ -312,7 +361,7 @@ class WebSocketCodec(Codec):
 
     def fail(self, error: ProtocolError) -> None:
         """Tell the peer what it broke; the socket is to be closed without waiting for an answer."""
-        self._goodbye(_close_payload(error.code, error.text))
+        self._goodbye(close_payload(error.code, error.text))
         self.ended = True
         self.closing = True
 
@@ -322,7 +371,7 @@ class WebSocketCodec(Codec):
         ``closing`` turns True when both sides said goodbye.  The reason is cut to 123 bytes of UTF-8.
         ValueError for codes that may not be sent (1005, 1006, 1015, below 1000, over 4999, unassigned ones).
         """
-        payload = _close_payload(code, reason)
+        payload = close_payload(code, reason)
         self._goodbye(payload if self._answer is None else self._answer)
         if self.ended:
             self.closing = True
@@ -345,32 +394,3 @@ class ClientCodec(WebSocketCodec):
     def send_framed(self, framed: bytes) -> None:
         """A client masks every frame with a key of its own, so it has nothing to share between connections."""
         raise TypeError("a client cannot send frames made by frame(); use send()")
-
-
-def _long_size(field: bytes) -> int:
-    size = int.from_bytes(field, "big")
-    if size < (126 if len(field) == 2 else 65536):
-        raise ProtocolError(f"the frame size {size} is written in {len(field)} bytes, not in as few as possible")
-    return size
-
-
-def _parse_close(payload: bytes) -> tuple[int, str]:
-    """Code and reason of a peer's Close frame."""
-    if not payload:
-        return NO_STATUS, ""
-    if len(payload) == 1:
-        raise ProtocolError("a close frame of one byte")
-    code = int.from_bytes(payload[:2], "big")
-    reason = payload[2:].decode()
-    if code not in _SENDABLE_CODES:
-        raise ProtocolError(f"close code {code} may not be sent")
-    return code, reason
-
-
-def _close_payload(code: int, reason: str) -> bytes:
-    if code not in _SENDABLE_CODES:
-        raise ValueError(f"close code {code} may not be sent; use 1000 to 1003, 1007 to 1014 or 3000 to 4999")
-    text = reason.encode("utf-8", "replace")
-    if len(text) > 123:
-        text = text[:123].decode("utf-8", "ignore").encode()
-    return code.to_bytes(2, "big") + text

@@ -26,6 +26,7 @@ from greenimi.errors import GreenimiError, StartError
 from greenimi.interfaces import IConnection
 from greenimi.marks import Where
 from greenimi.message import Body, Datagram, Headers, Identity, Message, Request
+from greenimi.message_stream import MessageStream
 from greenimi.validate.convert import ensure_convertible
 from greenimi.validate.problems import BindError, Problem, refusal
 from greenimi.validate.shapes import shape_of
@@ -63,6 +64,7 @@ _FRAMEWORK: dict[Any, Getter] = {
     Scope: lambda message: scope(),
     Container: lambda message: scope().container,
     Identity: caller,
+    MessageStream: lambda message: message.stream,
     Session: _session,
 }
 _FRAMEWORK_OR_NONE: dict[Any, Getter] = {
@@ -82,9 +84,17 @@ _BODIES = (Form, Field)  # what a handshake does not have
 
 
 def bind_handler(
-    function: Callable[..., Any], *, http: bool, handshake: bool = False, placeholders: tuple[str, ...] = (), where: Where | None = None
+    function: Callable[..., Any],
+    *,
+    http: bool,
+    handshake: bool = False,
+    streams: bool = False,
+    placeholders: tuple[str, ...] = (),
+    where: Where | None = None,
 ) -> tuple[Getter, list[Parameter]]:
-    """``call(message)`` for a handler, and its parameters.  ``handshake``: its message is the request that opened a WebSocket.
+    """``call(message)`` for a handler, and its parameters.
+
+    ``handshake``: its message is the request that opened a WebSocket.  ``streams``: it may take messages while they arrive.
 
     Raises StartError for a signature that can never be bound: an unknown class as annotation, ``*args``, ``async def``, a placeholder
     nobody takes.
@@ -97,7 +107,7 @@ def bind_handler(
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         hint = "write def instead of async def: while a handler waits in plain blocking calls, the others go on"
         raise StartError(f"{place}: nobody awaits what an async def gives", hint=hint)
-    binder = _Binder(place, http, handshake, placeholders)
+    binder = _Binder(place, http, handshake, streams, placeholders)
     positional: list[Getter] = []
     keywords: list[tuple[str, Getter]] = []
     parameters = []
@@ -158,8 +168,9 @@ def _all_problems(every: list[Getter], message: Any) -> list[Problem]:
 class _Binder:
     """Decides for one handler where its parameters come from."""
 
-    def __init__(self, place: str, http: bool, handshake: bool, placeholders: tuple[str, ...]) -> None:
+    def __init__(self, place: str, http: bool, handshake: bool, streams: bool, placeholders: tuple[str, ...]) -> None:
         self._place = place
+        self._streams = streams
         self._http = http
         self._has_request = http or handshake
         self._placeholders = placeholders
@@ -171,6 +182,8 @@ class _Binder:
             if kind in _HTTP_ONLY and not self._has_request:
                 only = "HTTP handlers and @opened of a WebSocket"
                 raise self._error(f"{parameter.name} wants {kind.__name__}, which only {only} have")
+            if kind is MessageStream and not self._streams:
+                raise self._error(f"{parameter.name} wants a MessageStream, which only handlers of a WebSocket's messages have")
             return Parameter(parameter.name, "framework", parameter.name, annotation, True), getter
         if _is_source(parameter.default):
             hint = f"write {parameter.name}: Annotated[..., {parameter.default!r}], and behind it = and the default where there is one"

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from greenimi.container.registry import current_container
-from greenimi.errors import ConnectionClosed, GreenimiError, ProtocolError, Refusal
+from greenimi.errors import ConnectionClosed, GreenimiError, NoReply, PeerFailed, ProtocolError, Refusal
 from greenimi.log import ErrorHandlers
 from greenimi.message import Response
 
@@ -77,7 +77,7 @@ def report(error: BaseException, what: Any) -> None:
     """Log an error of a handler: a refusal in a line at debug level, everything else through the global error handlers."""
     if isinstance(error, Refusal):
         log.debug("%r: %s %s", what, error.status, error.text)
-    elif isinstance(error, ProtocolError | ConnectionClosed):  # the peer's fault, found by a handler that was reading
+    elif isinstance(error, ProtocolError | ConnectionClosed | NoReply | PeerFailed):  # the peer's fault, whom a handler waited for
         log.info("%r: %s %s", getattr(what, "connection", what), error.status, error.text)
     else:
         current_container().get(ErrorHandlers).handle(error, repr(what))

@@ -192,6 +192,7 @@ class MessagePipeline:
         self.streams = wants_streams(routes, payload)
         self._decode = payload.decode
         self._encode = payload.encode
+        self._action = action_field
         self._id = id_field
         self._debug = debug
         self._error_handlers = error_handlers
@@ -275,6 +276,8 @@ class MessagePipeline:
         report(error, message)
         if self._silent and (number is None or "error" in message.data or "result" in message.data):
             return None
+        if isinstance(error, NotFound) and number is not None and self._is_reply(message.data):
+            return None
         reply: dict[str, Any] = {"error": describe(error, debug=self._debug).as_error()}
         if number is not None:
             reply = {self._id: number, **reply}
@@ -285,6 +288,10 @@ class MessagePipeline:
                 log.info("%r: %s", message.connection, error.text)
                 message.connection.close(1003, error.text)
             return None
+
+    def _is_reply(self, data: dict[Any, Any]) -> bool:
+        """Of a request that nobody waits for any more, or of somebody else: it is not answered, or answers would go on for ever."""
+        return self._action not in data and ("error" in data or "result" in data)
 
     def opened(self, message: Message) -> None:
         """Run the ``opened`` handlers in order.  Their errors are the caller's: the connection must not live on."""

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+_ABSENT = object()
+
 
 class Backlog:
     """Messages in the order in which they go out.  Of a broadcast all backlogs hold the same bytes.
 
     size     bytes of all of them
+    answers  bytes of those that may not be left out
     dropped  messages that were left out so far
     """
 
-    __slots__ = ("_answers", "_count", "_messages", "dropped", "size")
+    __slots__ = ("_count", "_messages", "_pushes", "answers", "dropped", "size")
 
     def __init__(self) -> None:
         self._messages: OrderedDict[object, bytes] = OrderedDict()
-        self._answers: set[object] = set()  # the keys of those that may not be left out
+        self._pushes: OrderedDict[object, None] = OrderedDict()  # the keys of those that may be left out
         self._count = 0
         self.size = 0
+        self.answers = 0
         self.dropped = 0
 
     def __len__(self) -> int:
@@ -36,32 +40,32 @@ class Backlog:
             self.size -= len(old)
             self.dropped += 1
         self._messages[place] = message
+        self._pushes[place] = None
         self.size += len(message)
 
     def add_answer(self, data: bytes) -> None:
         """Bytes that have to go out."""
-        place = self._fresh_key()
-        self._messages[place] = data
-        self._answers.add(place)
+        self._messages[self._fresh_key()] = data
         self.size += len(data)
+        self.answers += len(data)
 
     def drop_oldest(self) -> bool:
         """Leave the oldest message out that may be; False when there is none."""
-        for place, message in self._messages.items():
-            if place not in self._answers:
-                del self._messages[place]
-                self.size -= len(message)
-                self.dropped += 1
-                return True
-        return False
+        if not self._pushes:
+            return False
+        place, _ = self._pushes.popitem(last=False)
+        self.size -= len(self._messages.pop(place))
+        self.dropped += 1
+        return True
 
     def take(self, size: int) -> bytes:
         """The next messages, whole ones: as many as begin within ``size`` bytes."""
         taken: list[bytes] = []
         while self._messages and size > 0:
             place, message = self._messages.popitem(last=False)
-            self._answers.discard(place)
             self.size -= len(message)
+            if self._pushes.pop(place, _ABSENT) is _ABSENT:
+                self.answers -= len(message)
             size -= len(message)
             taken.append(message)
         return b"".join(taken)

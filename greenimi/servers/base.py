@@ -256,4 +256,3 @@ class StreamHost:
                 break
         if self._due:
             self._again.start(self._look_on, now)
-

@@ -27,6 +27,7 @@ SLOW = ("close", "drop", "conflate")
 
 _HTTP_ONLY = (
     "access_log",
+    "client",
     "compression",
     "cors",
     "csrf",
@@ -54,6 +55,7 @@ _ONLY = (
     (("http",), _HTTP_ONLY),
     (("tcp",), ("half_close",)),
     (("http", "tcp"), ("message_rate", "tcp_keepalive", "user_rate")),
+    (("udp",), ("in_order", "peer_bytes", "peer_time", "peers")),
 )
 
 
@@ -82,6 +84,7 @@ def _check(config: IConfig, path: str, settings: ServerSettings) -> None:
     _check_entrance(config, path, settings)
     check("bind", lambda: _usable(Address.parse(settings.bind), settings.kind))
     check("http2", lambda: _windows(settings.http2))
+    check("client", lambda: _one_path(settings.client))
     check("mode", lambda: permissions(settings.mode))
     check("routing.base", lambda: check_base(settings.routing.base))
     check("outbox", lambda: _larger(settings.outbox, settings.high_water))
@@ -89,7 +92,7 @@ def _check(config: IConfig, path: str, settings: ServerSettings) -> None:
     check("tcp_keepalive", lambda: _keepalive(settings.tcp_keepalive))
     check("requests", lambda: _at_least(1, settings.requests))
     _check_websockets(settings, check)
-    for key in ("half_close", "message_rate", "user_rate"):
+    for key in ("half_close", "message_rate", "peer_bytes", "peer_time", "peers", "user_rate"):
         check(key, partial(_at_least, 0, getattr(settings, key)))
     _check_layers(settings, check)
     _check_folders(settings, check)
@@ -170,6 +173,11 @@ def _one_of(word: str, known: tuple[str, ...]) -> None:
 def _usable(address: Address, kind: str) -> None:
     if kind == "udp" and address.family == socket.AF_UNIX:
         raise ConfigError("a udp server cannot listen on a Unix socket: its clients have no address to answer to")
+
+
+def _one_path(path: str) -> None:
+    if path and (not path.startswith("/") or path.endswith("/")):
+        raise ConfigError(f"{path!r} is not the path of a file", hint='write it like "/greenimi.js"')
 
 
 def _unused(key: str, settings: ServerSettings, kinds: tuple[str, ...]) -> None:

@@ -19,14 +19,19 @@ class Silence:
     """How long a connection may say nothing: ``until`` is the deadline of one that is heard of now.
 
     One call a second keeps it current for all connections of a server, so that a read costs no look at the clock.
+
+    spread  seconds behind the deadline over which those are spread that reach it together, before they are asked for a sign of life
+    answer  seconds for that sign; 0: nobody is asked
     """
 
-    __slots__ = ("_seconds", "until")
+    __slots__ = ("_seconds", "answer", "spread", "until")
 
-    def __init__(self, seconds: float, now: float) -> None:
+    def __init__(self, seconds: float, now: float, *, spread: float = 0.0, answer: float = 0.0) -> None:
         """No ``seconds`` at all mean for ever."""
         self._seconds = (seconds or inf) + _TICK
         self.until = now + self._seconds
+        self.spread = spread
+        self.answer = answer
 
     def move(self, now: float) -> None:
         self.until = now + self._seconds

@@ -22,7 +22,7 @@ from greenimi.codec.http2 import Http2Codec
 from greenimi.codec.http2_link import Http2Link
 from greenimi.codec.http2_stream import StreamCodec, lost
 from greenimi.errors import ProtocolError
-from greenimi.interfaces import IConnection
+from greenimi.interfaces import IConnection, IPayload
 from greenimi.message import Identity, Request, Response
 from greenimi.servers.deadlines import Pace
 from greenimi.servers.http2_socket import open_tunnel
@@ -62,6 +62,7 @@ class Http2Stream(StreamCodec):
     waiting = True  # it is the connection that says goodbye: an answer on a stream is never the last because of that
     params = _NO_PARAMS
     dialect = None  # nothing can be pushed to it
+    subprotocol = ""
     links: Any = None
 
     def __init__(self, link: Http2Link, number: int, request: Request | None, below: Http2Connection) -> None:
@@ -120,6 +121,17 @@ class Http2Stream(StreamCodec):
     def push(self, framed: bytes, key: str | None = None) -> bool:
         """Never: there is no dialect to frame anything."""
         return False
+
+    def request(self, data: Mapping[str, Any], timeout: float = 10.0) -> Any:
+        raise TypeError("an HTTP connection has no messages of its own accord")
+
+    @property
+    def payload(self) -> IPayload:
+        raise TypeError("an HTTP connection has no messages of its own accord")
+
+    @payload.setter
+    def payload(self, payload: str | IPayload) -> None:
+        raise TypeError("an HTTP connection has no messages of its own accord")
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """End this stream; the others go on."""

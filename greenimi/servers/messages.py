@@ -5,15 +5,23 @@ from __future__ import annotations
 import logging
 from contextvars import Context
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
+from greenimi.codec.payload import PAYLOADS, payload_from
 from greenimi.container.context import Scope, enter
 from greenimi.container.registry import Container
 from greenimi.dispatch.failure import describe, report
 from greenimi.dispatch.pipeline import MessagePipeline
-from greenimi.errors import HandlerTimeout, Overloaded, ProtocolError
+from greenimi.errors import HandlerTimeout, Overloaded
 from greenimi.message import Message, Reply
+from greenimi.message_stream import StreamedMessage
+from greenimi.servers.parts import prepare
 from greenimi.servers.stream import StreamConnection
+
+if TYPE_CHECKING:
+    from greenimi.interfaces import IDialect, IPayload
+    from greenimi.servers.peers import UdpPeer
 
 log = logging.getLogger("greenimi.servers")
 
@@ -25,6 +33,9 @@ class MessageEndpoint:
         self._container = container
         self.pipeline = pipeline
         self._encode = pipeline.payload.encode
+        self._others: WeakValueDictionary[str | int, MessageEndpoint] = WeakValueDictionary()  # with other payloads, by name or id
+        self._others[pipeline.payload.name] = self
+        self._dialects: dict[Any, IDialect] = {}  # of connections that changed their payload, by what their kind is
 
     @property
     def has_opened(self) -> bool:
@@ -35,9 +46,7 @@ class MessageEndpoint:
         return self.pipeline.has_closed
 
     def process(self, connection: StreamConnection, message: Any) -> None:
-        if type(message) is ProtocolError:
-            log.info("%r: %s", connection, message.text)
-            connection.codec.fail(message)
+        if type(message) is not Message and not prepare(connection, message):
             return
         message.connection = connection
         message.params = connection.params
@@ -46,17 +55,55 @@ class MessageEndpoint:
         except HandlerTimeout as error:
             raw = Context().run(enter, Scope(self._container, connection, message), partial(too_late, self.pipeline, error), message)
         if raw is not None:
+            if connection.endpoint is not self:  # it has changed the payload; this answer is still in the old one
+                raw = self._as_it_is(raw)
             try:
                 if type(raw) is bytes:
                     connection.codec.send(raw)
                 else:
                     self.reply(connection, raw)
             except (TypeError, ValueError) as error:  # the framing cannot carry it
-                self.reply(connection, self.pipeline.failed(error, message))
+                self._reply_failed(connection, error, message)
         links = connection.links
         if links is not None and links.after is not None:
             after, links.after = links.after, None
             after()
+
+    def _reply_failed(self, connection: StreamConnection, error: Exception, message: Message) -> None:
+        """Send that the answer could not be sent, if that can be."""
+        try:
+            self.reply(connection, self.pipeline.failed(error, message))
+        except (TypeError, ValueError) as second:
+            log.error("%r: not even the error can be answered: %s", connection, second)
+
+    def _as_it_is(self, raw: bytes | Reply) -> Reply:
+        if isinstance(raw, Reply):
+            return raw
+        return Reply(raw.decode() if self.pipeline.payload.text else raw)
+
+    def change_payload(self, connection: StreamConnection, payload: str | IPayload) -> None:
+        """See IConnection.payload."""
+        other = self._speaking(payload)
+        dialect: Any = connection.dialect
+        if dialect is not None:
+            self._dialects.setdefault(dialect.kind, dialect)
+            if dialect.kind not in other._dialects:
+                other._dialects[dialect.kind] = dialect.speaking(other.pipeline.payload)
+            connection.dialect = other._dialects[dialect.kind]
+        connection.endpoint = other
+        connection.codec.change_payload(text=other.pipeline.payload.text)
+
+    def _speaking(self, payload: str | IPayload) -> MessageEndpoint:
+        """The endpoint that is the same but for the payload.  Raises ValueError for a name that is none."""
+        key = payload if isinstance(payload, str) else id(payload)
+        found = self._others.get(key)
+        if found is None:
+            if isinstance(payload, str) and payload not in PAYLOADS:  # it may be the client who says it
+                raise ValueError(f"{payload[:40]!r} is none of {', '.join(PAYLOADS)}; a payload of your own is given as an object")
+            meaning = payload_from(payload) if isinstance(payload, str) else payload
+            found = self._others[key] = MessageEndpoint(self._container, self.pipeline.speaking(meaning))
+            found._others = self._others
+        return found
 
     @staticmethod
     def reply(connection: Any, raw: bytes | Reply | None) -> None:
@@ -66,7 +113,7 @@ class MessageEndpoint:
         elif raw is not None:
             connection.codec.send(raw)
 
-    def opened(self, connection: StreamConnection, message: Message) -> None:
+    def opened(self, connection: StreamConnection | UdpPeer, message: Message) -> None:
         """Run the ``opened`` handlers; an error closes the connection before any message is handled."""
         try:
             Context().run(enter, Scope(self._container, connection, message), self.pipeline.opened, message)
@@ -80,7 +127,7 @@ class MessageEndpoint:
                 raise
             report(error, connection)
 
-    def closed(self, connection: StreamConnection) -> None:
+    def closed(self, connection: StreamConnection | UdpPeer) -> None:
         message = Message(b"", connection)
         message.params = connection.params
         try:
@@ -93,6 +140,20 @@ class MessageEndpoint:
             connection.codec.send_raw(data.raw)
         else:
             connection.codec.send(self._encode(data))
+
+
+class StreamedEndpoint(MessageEndpoint):
+    """The same where messages are handled while they arrive."""
+
+    def process(self, connection: StreamConnection, message: Any) -> None:
+        if type(message) is not StreamedMessage:
+            super().process(connection, message)
+            return
+        message.stream.pull = connection.wait_for_data
+        try:
+            super().process(connection, message)
+        finally:
+            message.stream.leave()
 
 
 def too_late(pipeline: MessagePipeline, error: HandlerTimeout, message: Message) -> bytes | Reply | None:

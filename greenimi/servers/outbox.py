@@ -6,8 +6,8 @@ import logging
 import socket
 import struct
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from math import inf
 from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Any
@@ -51,6 +51,7 @@ class Outbox(ABC):
         "_backlog",
         "_busy",
         "_drained",
+        "_holding",
         "_leaving",
         "_outbox",
         "_outgoing",
@@ -80,6 +81,7 @@ class Outbox(ABC):
         self.waits_for_flush = False  # a flush at the end of this turn is on its way
         self._outbox: bytearray | None = None  # what the socket did not take
         self._backlog: Backlog | None = None  # and what was pushed behind it
+        self._holding = False  # a message goes out in parts: what is pushed waits there until it is complete
         self._outgoing: Pace | None = None  # and how long that may go on
         self._pushed = False  # something in it was not an answer
         self._parked = False  # a handler waits for the peer
@@ -137,7 +139,7 @@ class Outbox(ABC):
         """See IConnection."""
         if self._state != OPEN or self._leaving or self.codec.closing:
             return False
-        if self._outbox is not None:
+        if self._outbox is not None or self._holding:
             return self._push_behind(framed, key)
         out = self.codec.out
         out.append(framed)
@@ -180,6 +182,34 @@ class Outbox(ABC):
             return waiting > self.server.outbox_limit
         return waiting + backlog.size > self.server.outbox_limit or len(backlog) > self.server.outbox_messages
 
+    def _is_full(self) -> bool:
+        """More answers than the high-water mark allows wait for the client."""
+        waiting = 0 if self._outbox is None else len(self._outbox)
+        return waiting + (0 if self._backlog is None else self._backlog.answers) > self.server.high_water
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """In the block what is pushed waits.  To be used by the handler; it waits itself until what was pushed before is on its way."""
+        if self._holding:
+            raise RuntimeError("a message is being sent in parts already")
+        while self._backlog is not None:
+            self._park(None)
+        self._holding = True
+        try:
+            yield
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self.codec.out:
+            self.flush()  # the end of the message comes before what was pushed meanwhile
+        self._holding = False
+        backlog = self._backlog
+        if backlog is not None and self._outbox is None:
+            self.codec.out.append(backlog.take(backlog.size))
+            self._backlog = None
+        self.flush_later()
+
     def flush_later(self) -> None:
         """Send at the end of this turn of the loop, together with whatever else is queued until then."""
         if not self.waits_for_flush:
@@ -199,7 +229,7 @@ class Outbox(ABC):
         else:
             data = codec.outgoing()
         if self._outbox is not None:
-            if self._backlog is not None:
+            if self._backlog is not None and not self._holding:
                 self._backlog.add_answer(data)
             else:
                 self._outbox += data
@@ -293,7 +323,7 @@ class Outbox(ABC):
         if outbox or self._state != OPEN:
             return
         backlog = self._backlog
-        if backlog is not None:
+        if backlog is not None and not self._holding:
             outbox += backlog.take(_AT_ONCE_SENT)
             if not backlog:
                 self._backlog = None

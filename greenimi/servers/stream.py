@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,9 @@ from zope.interface import implementer
 from greenimi.errors import ConnectionClosed
 from greenimi.interfaces import IConnection
 from greenimi.message import Message, Request, Response, Upgrade
-from greenimi.servers.client import Client
+from greenimi.servers.calls import Talker
 from greenimi.servers.outbox import CLOSED, LINGER, LINGERING, OPEN, PUSHES, watcher
+from greenimi.servers.parts import send_parts
 from greenimi.servers.timed import GOODBYE
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ _LEFT = _Note()  # the peer ended its side of the socket
 
 
 @implementer(IConnection)
-class StreamConnection(Client):
+class StreamConnection(Talker):
     """See IConnection.  Made by a server for an accepted socket."""
 
     __slots__ = (
@@ -83,14 +84,27 @@ class StreamConnection(Client):
             return False
         if self.handler is not None and self.handler is getcurrent():
             self.began = monotonic_ns()
-        self.endpoint.send(self, data)
         self._pushed = True
         out = self.codec.out
+        if self._holding:
+            return self._send_behind(data, len(out))
+        self.endpoint.send(self, data)
         if not out or (len(out) < PUSHES and len(out[-1]) < _LARGE):
             self.flush_later()
         else:  # the sender lets nobody else run
             self.flush()
         return self._state == OPEN
+
+    def _send_behind(self, data: Any, before: int) -> bool:
+        """As a push, behind the message that goes out in parts."""
+        out = self.codec.out
+        self.endpoint.send(self, data)
+        framed = b"".join(out[before:])
+        del out[before:]
+        return self.push(framed)
+
+    def send_parts(self, parts: Iterable[bytes | str]) -> None:
+        send_parts(self, parts)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         if self._state == OPEN and not self._leaving:
@@ -120,6 +134,8 @@ class StreamConnection(Client):
                 self.deadline = self._silence.until
                 if codec.partial or self._incoming is not None:
                     self._time_incoming(len(data), anew=bool(messages))
+            if self._calls is not None:
+                messages = self._without_replies(messages)
             if messages and not self._leaving:
                 self._inbox += messages
                 if not self._busy:
@@ -133,7 +149,7 @@ class StreamConnection(Client):
                     server.handlers.start(_work, self)
                     if self._state == CLOSED:
                         return
-                if len(self._inbox) + len(self._front) > server.inbox_limit:
+                if len(self._inbox) + len(self._front) > server.inbox_limit and not self._waits_for_reply():
                     self._pause()
             elif codec.crowded:
                 self._pause()
@@ -143,7 +159,7 @@ class StreamConnection(Client):
                 self._last_read(left=not data)
             if codec.out:
                 self.flush()
-            if self._outbox is not None and len(self._outbox) > server.high_water:
+            if self._outbox is not None and self._is_full():
                 self._pause()  # its pings would be answered into our memory
         except Exception:  # the hub would only tell of it, and nobody would ever close the connection
             log.exception("%r cannot be served any more", self)
@@ -199,7 +215,7 @@ class StreamConnection(Client):
         self._front.append(_Note(message))
         if not self._busy:
             self._busy = True
-            self._start_later()
+            self.start_later()
 
     def switch(self, codec: Codec, endpoint: Endpoint, handshake: Any, rest: bytes) -> None:
         """Speak another protocol from now on.  Called in the handler of ``handshake``; ``rest`` is what came behind it."""
@@ -227,8 +243,11 @@ class StreamConnection(Client):
             waiting[:] = [item for item in waiting if type(item) is _Note]
         self.close(code, reason)
 
-    def _start_later(self) -> None:
-        get_hub().loop.run_callback(self.server.handlers.start, _work, self)
+    def start_later(self) -> None:
+        """Have a handler go on with the messages at the end of this turn, or once their rate allows it.  ``_busy`` is True."""
+        rates = self.server.rates
+        if rates is None or not rates.hold(self):
+            get_hub().loop.run_callback(self.server.handlers.start, _work, self)
 
     def _last_read(self, *, left: bool) -> None:
         """The codec wants no more.  What it gave is still handled and answered, then the goodbye is said."""
@@ -252,7 +271,11 @@ class StreamConnection(Client):
         self.flush()
 
     def _end(self) -> None:
-        """The peer ended its side of the socket: send what is left for it, then close."""
+        """The peer ended its side of the socket: send what is left for it, then close, unless it may still listen."""
+        if self.server.half_closed is not None and self.is_open:
+            self._silence = self.server.half_closed
+            self.deadline = self._silence.until
+            return
         self.codec.closing = True
         self.flush()
         if self._outbox is None:
@@ -264,6 +287,7 @@ class StreamConnection(Client):
         inbox = self._inbox
         front = self._front
         codec = self.codec
+        rates = server.rates
         latency = server.latency
         buckets = latency.buckets
         left = _TURN
@@ -271,7 +295,7 @@ class StreamConnection(Client):
         self.began = began = monotonic_ns()
         ends = began + _TURN_TIME
         try:
-            while (front or inbox) and left and not codec.closing and (self._outbox is None or len(self._outbox) <= server.high_water):
+            while (front or inbox) and left and not codec.closing and (self._outbox is None or not self._is_full()):
                 if front:
                     message = front.pop()
                 elif len(inbox) == 1:
@@ -284,7 +308,9 @@ class StreamConnection(Client):
                     self._take_note(message)
                     self.began = began = monotonic_ns()
                 elif not self._leaving:
-                    left -= 1
+                    if rates is not None and not rates.take(self, message):
+                        front.append(message)
+                        break
                     self.endpoint.process(self, message)
                     codec = self.codec  # it may have switched protocols
                     self.began = done = monotonic_ns()
@@ -292,8 +318,7 @@ class StreamConnection(Client):
                     buckets[(spent // 1000).bit_length()] += 1  # Latency.add without the call
                     latency.nanoseconds += spent
                     began = done
-                    if done > ends:
-                        left = 0
+                    left = 0 if done > ends else left - 1
                 if codec.out and (front or inbox):
                     if len(codec.out) < PUSHES and len(codec.out[-1]) < _LARGE:
                         self.flush_later()
@@ -309,7 +334,7 @@ class StreamConnection(Client):
             if self._state == OPEN:
                 if (front or inbox) and self._outbox is None:  # its turn is over, or a message was stopped: the ones behind it are not lost
                     self._busy = True
-                    self._start_later()
+                    self.start_later()
                 elif codec.out or codec.closing:
                     self.flush()
                 if not self._read_on and self._state == OPEN:
@@ -328,12 +353,11 @@ class StreamConnection(Client):
             self.endpoint.opened(self, note.message)
 
     def _read_again(self) -> None:
-        full = self._outbox is not None and len(self._outbox) > self.server.high_water
         if (
-            not full
+            not self._is_full()
             and not self.codec.ended
             and not self.codec.crowded
-            and len(self._inbox) + len(self._front) <= self.server.inbox_limit // 2
+            and (len(self._inbox) + len(self._front) <= self.server.inbox_limit // 2 or self._waits_for_reply())
         ):
             self._resume()
 
@@ -348,7 +372,7 @@ class StreamConnection(Client):
     def _go_on(self) -> None:
         if (self._inbox or self._front) and not self._busy:  # handling had stopped because the answers were not read
             self._busy = True
-            self._start_later()
+            self.start_later()
         if not self._read_on:
             self._read_again()
 

@@ -6,6 +6,7 @@ import logging
 from abc import abstractmethod
 from collections.abc import Iterable
 from math import inf
+from random import random
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,7 +17,7 @@ from greenimi.errors import ProtocolError, Unauthorized
 from greenimi.message import Identity
 from greenimi.servers.deadlines import Pace
 from greenimi.servers.expiry import OVER
-from greenimi.servers.outbox import CLOSED, LINGER, LINGERING, Outbox
+from greenimi.servers.outbox import CLOSED, LINGER, LINGERING, OPEN, Outbox
 
 if TYPE_CHECKING:
     from greenimi.codec.base import Codec
@@ -30,9 +31,11 @@ TOO_MUCH = "clients were told to come back later, there was too much to do"
 
 T = TypeVar("T", bound="Timed")
 
-_ANSWER = 20  # seconds to answer a ping
 _LATELY = 2.0  # seconds, of deadlines that move once a second
 AT_WORK = -inf  # the deadline of silence where something is under way
+
+GOODBYE = 5
+"""Seconds that the peer's goodbye waits for the answers to what it said before."""
 
 
 class Timed(Outbox):
@@ -41,12 +44,14 @@ class Timed(Outbox):
     A peer may be silent until ``deadline``, which each read moves on; what it has begun to send or to read has a pace to keep.
     """
 
-    __slots__ = ("_front", "_identity", "_inbox", "_incoming", "_read_on", "_silence", "deadline", "parting")
+    __slots__ = ("_front", "_given", "_identity", "_inbox", "_incoming", "_pinged", "_read_on", "_silence", "deadline", "parting")
 
     def __init__(self, server: StreamHost, sock: Any, codec: Codec) -> None:
         super().__init__(server, sock, codec)
         self.deadline = server.first_byte.until
         self._silence = server.keep_alive  # what it is moved on to
+        self._given = 0.0  # the last deadline that silence was given; it still stands when nothing was heard since
+        self._pinged = False  # and whether it is for the answer to a ping
         self._incoming: Pace | None = None  # of what has begun to arrive
         self.parting = False  # its turn to be said goodbye to has come
         self._read_on = True
@@ -62,6 +67,9 @@ class Timed(Outbox):
 
     @abstractmethod
     def _last_read(self, *, left: bool) -> None: ...
+
+    @abstractmethod
+    def _goodbye(self) -> None: ...
 
     @property
     def identity(self) -> Identity | None:
@@ -141,13 +149,33 @@ class Timed(Outbox):
                 return False
         if self.deadline >= now:
             return False
-        if self._outgoing is not None or incoming is not None or (self._busy and not self._parked):
+        if self._outgoing is not None or incoming is not None or self._is_at_work():
             self.deadline = AT_WORK
+        elif self._busy and self.codec.pings and (self.codec.ended or self.codec.closing) and self._state == OPEN:
+            self._part_busily()
         elif self.deadline == AT_WORK:  # silence begins now
             self.deadline = now + LINGER if self._leaving else self._silence.until
         else:
             return True
         return False
+
+    def _is_at_work(self) -> bool:
+        """Whether silence of the peer says nothing.  Of one that can be asked for a sign of life it does, unless nobody listens."""
+        if self.codec.pings:
+            return not self._read_on and not self._leaving and not self.codec.ended
+        return self._busy and not self._parked
+
+    def _part_busily(self) -> None:
+        """Both said goodbye, or the peer did, and a handler is still at work for it.  Do not let it wait for that any longer."""
+        if not self.codec.closing:
+            error = next((each for each in reversed(self._inbox) if isinstance(each, ProtocolError)), None)
+            if error is not None:
+                self.codec.fail(error)
+            else:
+                self._goodbye()
+        self.flush()
+        if self._state == OPEN and self._outbox is None:
+            self._linger()
 
     def _break_off(self) -> None:
         """What the peer has begun takes too long to arrive."""
@@ -172,11 +200,30 @@ class Timed(Outbox):
         else:
             self.close(1001, "idle")
 
-    def probe(self) -> bool:
-        """Ask whether the peer is still there, when its protocol can: it has until the new deadline to send anything at all."""
-        if self._busy or not self.is_open or not self.codec.probe():
+    def is_waited_for(self, now: float) -> bool:
+        """It was silent past its deadline: give it another where there is something left to wait for.
+
+        That is its turn to be asked for a sign of life, so that not all who came at the same moment are asked at the same moment again, and
+        then the sign: anything at all.
+        """
+        if not self.is_open:
             return False
-        self.deadline = self.server.runtime.now + _ANSWER
+        silence = self._silence
+        if self.deadline != self._given:  # it was heard of since
+            self._pinged = False
+            if silence.spread:
+                self.deadline = self._given = now + silence.spread * random()  # noqa: S311
+                return True
+        if self._pinged or not silence.answer or not self.probe():
+            return False
+        self._pinged = True
+        self.deadline = self._given = now + silence.answer + random()  # noqa: S311  # a fraction that no other deadline has
+        return True
+
+    def probe(self) -> bool:
+        """Ask for a sign of life, where the protocol has a question for that."""
+        if not self.is_open or not self.codec.probe():
+            return False
         self.flush()
         return True
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 from greenimi.container.onion import Proceed
 from greenimi.errors import ConfigError
 from greenimi.message import Request, Response
+from greenimi.web.origins import origin_matcher
 from greenimi.web.settings import CorsSettings
 
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\*\.)?(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]+)?")
-_LABELS = r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\."
 _NAMES = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[ \t]*,[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+)*")
 _ALLOW = "Access-Control-Allow-Origin"
 _ASKED = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
@@ -29,7 +27,7 @@ class Cors:
         self._any = "*" in settings.origins
         if self._any and settings.credentials:
             raise ConfigError("credentials are not for any origin", hint="name the origins that may send them")
-        self._allows = _matcher([origin for origin in settings.origins if origin != "*"])
+        self._allows = origin_matcher([origin for origin in settings.origins if origin != "*"])
         self._methods = ", ".join(settings.methods)
         self._any_field = "*" in settings.headers
         self._fields = ", ".join(settings.headers)
@@ -62,24 +60,3 @@ class Cors:
         if self._private_network and request.headers.get("access-control-request-private-network") == "true":
             fields.append(("Access-Control-Allow-Private-Network", "true"))
         return Response(b"", 204, "", [*fields, ("Access-Control-Max-Age", self._max_age)])
-
-
-def _matcher(origins: Sequence[str]) -> Any:
-    """A function that says whether an origin is one of them."""
-    patterns = []
-    for origin in origins:
-        if len(origin) > 1 and origin.startswith("/") and origin.endswith("/"):
-            patterns.append(_compiled(origin[1:-1]))
-        elif _ORIGIN.fullmatch(origin):
-            patterns.append(re.escape(origin).replace(r"\*\.", _LABELS))
-        else:
-            hint = "write https://shop.example, https://*.shop.example or a regular expression between slashes"
-            raise ConfigError(f"{origin!r} is no origin", hint=hint)
-    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns) or "(?!)").fullmatch
-
-
-def _compiled(pattern: str) -> str:
-    try:
-        return re.compile(pattern).pattern
-    except re.error as error:
-        raise ConfigError(f"the regular expression {pattern!r}: {error}") from None

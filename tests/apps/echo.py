@@ -248,6 +248,10 @@ class Beacon:
     def fail(self) -> None:
         raise RuntimeError("the secret is 42")
 
+    @on("large")
+    def large(self, size: int) -> str:
+        return "x" * size
+
     @on("tell")
     def tell(self, connection: IConnection, text: str) -> None:
         connection.send({"told": text})

@@ -1,6 +1,7 @@
-"""Autobahn's fuzzing client (RFC 6455): 247 and more cases against the echo of the application that says yes.
+"""Autobahn's fuzzing client (RFC 6455, RFC 7692): 517 cases against the echo of the application that says yes.
 
-It runs on Python 2.7 only, in a virtual environment of its own.  The bar: no case FAILED, no close UNCLEAN.
+It runs on Python 2.7 only, in a virtual environment of its own.  The bar: every case and every close is OK, but the three cases where
+whatever a server does is only informational.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.conformance.places import NotRun, fetch, serving
 
-CASES = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.*", "10.*"]
-LONGEST = 1500
+CASES = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.*", "10.*", "12.*", "13.*"]
+LONGEST = 3600
 """Seconds that the whole run may take."""
 
 _AGENT = "greenimi"
@@ -30,7 +32,7 @@ _PACKAGES = (
     "Twisted==19.10.0",
     "autobahntestsuite==25.10.1",
 )
-_PASSED = {"OK", "INFORMATIONAL", "NON-STRICT"}
+_INFORMATIONAL = {"7.1.6", "7.13.1", "7.13.2"}
 
 
 def find_python() -> str:
@@ -71,11 +73,11 @@ def report(found: list[tuple[str, str, str]]) -> bool:
     for name, behavior, close in found:
         if behavior != "OK" or close != "OK":
             print(f"   {name}: {behavior}, close {close}")
-        passed &= behavior in _PASSED and close in _PASSED
+        passed &= (behavior == "OK" or (behavior == "INFORMATIONAL" and name in _INFORMATIONAL)) and close in {"OK", "INFORMATIONAL"}
     return passed
 
 
-def run(cache: Path) -> int:
+def run(cache: Path, cases: Sequence[str] = CASES) -> int:
     """The whole suite; 0 when it passed."""
     wstest = install(cache)
     folder = cache / "autobahn/run"
@@ -85,7 +87,7 @@ def run(cache: Path) -> int:
         plan = {
             "outdir": "./reports",
             "servers": [{"agent": _AGENT, "url": f"ws://{host}:{port}/echo"}],
-            "cases": CASES,
+            "cases": list(cases),
             "exclude-cases": [],
             "exclude-agent-cases": {},
         }

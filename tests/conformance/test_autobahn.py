@@ -18,20 +18,21 @@ def test_cases_come_in_their_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("behavior", "close", "passed"),
+    ("case", "behavior", "close", "passed"),
     [
-        ("OK", "OK", True),
-        ("INFORMATIONAL", "INFORMATIONAL", True),
-        ("NON-STRICT", "OK", True),
-        ("FAILED", "OK", False),
-        ("OK", "UNCLEAN", False),
-        ("OK", "FAILED BY CLIENT", False),
-        ("UNIMPLEMENTED", "OK", False),
+        ("1.2", "OK", "OK", True),
+        ("7.1.6", "INFORMATIONAL", "INFORMATIONAL", True),
+        ("1.2", "INFORMATIONAL", "OK", False),
+        ("1.2", "NON-STRICT", "OK", False),
+        ("1.2", "FAILED", "OK", False),
+        ("1.2", "OK", "UNCLEAN", False),
+        ("1.2", "OK", "FAILED BY CLIENT", False),
+        ("1.2", "UNIMPLEMENTED", "OK", False),
     ],
 )
-def test_the_bar(behavior: str, close: str, passed: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    assert autobahn.report([("1.1", "OK", "OK"), ("1.2", behavior, close)]) == passed
-    assert ("1.2:" in capsys.readouterr().out) == (behavior != "OK" or close != "OK")
+def test_the_bar(case: str, behavior: str, close: str, passed: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    assert autobahn.report([("1.1", "OK", "OK"), (case, behavior, close)]) == passed
+    assert (f"{case}:" in capsys.readouterr().out) == (behavior != "OK" or close != "OK")
 
 
 def test_no_verdicts_are_no_pass() -> None:

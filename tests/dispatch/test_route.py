@@ -120,21 +120,16 @@ def test_kinds_of_messages(mark: Callable[[type], type], path: str, servers: lis
     assert addresses(Talk) == [f"{server}: {path}{kind}" for kind in kinds for server in servers]
 
 
-def test_udp_has_messages_but_no_connections() -> None:
+def test_udp_has_messages_and_remembers_who_sent_them() -> None:
     @udp
     class Beacon:
-        @on("ping")
-        def ping(self) -> None: ...
-
-    assert addresses(Beacon) == ["beacon: ping"]
-
-    @udp
-    class Wrong:
         @opened
         def enter(self) -> None: ...
 
-    with pytest.raises(StartError, match=r"test_route\.py:\d+: UDP has no connections, so no @opened"):
-        routes(Wrong)
+        @on("ping")
+        def ping(self) -> None: ...
+
+    assert addresses(Beacon) == ["beacon: opened", "beacon: ping"]
 
 
 def test_only_the_servers_that_are_named() -> None:

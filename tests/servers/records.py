@@ -8,7 +8,8 @@ from greenimi.servers.watch.status_types import ServerStatus, WorkerStatus
 
 
 def server(**numbers: Any) -> ServerStatus:
-    found: dict[str, Any] = {"kind": "http", "connections": 0, "accepted": 0, "refused": 0, "handled": 0, "dropped": 0}
+    counts = ("connections", "accepted", "refused", "handled", "dropped", "cut", "held", "late")
+    found: dict[str, Any] = {"kind": "http", **dict.fromkeys(counts, 0)}
     return {**found, "latency": {"buckets": [], "sum": 0.0}, **numbers}  # type: ignore[typeddict-item]
 
 
@@ -34,7 +35,9 @@ def worker(pid: int = 1, **facts: Any) -> WorkerStatus:
     return {**found, **facts}  # type: ignore[typeddict-item]
 
 
-WEB = server(connections=3, accepted=10, refused=1, handled=100, dropped=2, latency={"buckets": [0, 5, 95], "sum": 1.5})
+WEB = server(
+    connections=3, accepted=10, refused=1, handled=100, dropped=2, cut=3, held=4, late=5, latency={"buckets": [0, 5, 95], "sum": 1.5}
+)
 BUSY = worker(
     7,
     servers={"web": WEB},

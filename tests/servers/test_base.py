@@ -80,16 +80,18 @@ def test_between_two_requests_it_is_keep_alive(make_echo: Make, link: Links) -> 
     assert web.read_all() == b""
 
 
-def test_after_its_handshake_it_is_idle(make_echo: Make) -> None:
-    app = make_echo(web={"keep_alive": 10, "idle": 100})
+@pytest.mark.parametrize("ping", [{"ping_interval": 100, "ping_jitter": 0.0}, {"ping_interval": 0, "idle": 100}])
+def test_after_its_handshake_it_is_the_ping_interval_or_idle(make_echo: Make, ping: dict[str, float]) -> None:
+    app = make_echo(web={"keep_alive": 10, **ping})
     with WebSocketClient(app, "/chat") as chat:
         assert chat.request("echo", text="x") == {"text": "x"}
         later(app, 99)
         (connection,) = host(app).connections
         assert connection.is_open
-        assert connection not in host(app)._probes
+        assert not connection._pinged
         later(app, 3)
-        assert connection in host(app)._probes
+        assert connection._pinged == bool(ping["ping_interval"])
+        assert connection.is_open == connection._pinged
 
 
 def test_a_client_that_waits_for_its_answer_is_not_silent_and_has_all_its_time_afterwards(make_echo: Make, link: Links) -> None:
@@ -121,7 +123,7 @@ def test_silence_of_zero_is_never(make_echo: Make, link: Links) -> None:
 
 
 def test_a_silent_websocket_is_pinged_and_closed_when_it_does_not_answer(make_echo: Make) -> None:
-    app = make_echo(web={"idle": 10})
+    app = make_echo(web={"ping_interval": 10, "ping_jitter": 0.0, "ping_timeout": 20})
     with WebSocketClient(app, "/chat") as silent, WebSocketClient(app, "/chat") as alive:
         assert alive.request("echo", text="x") == silent.request("echo", text="x") == {"text": "x"}
         later(app, 12)

@@ -72,6 +72,24 @@ def test_jobs_over_the_limit_wait_in_order() -> None:
     assert (pool.busy, pool.waiting, pool.full) == (0, 0, False)
 
 
+def test_several_arguments_at_once_are_several_jobs() -> None:
+    pool = HandlerPool(limit=3)
+    gate = Event()
+    order: list[int] = []
+
+    def work(number: int) -> None:
+        order.append(number)
+        gate.wait()
+
+    get_hub().loop.run_callback(pool.start_each, work, range(5))
+    get_hub().loop.run_callback(pool.start_each, work, ())
+    wait_until(lambda: len(order) == 3)
+    assert (pool.busy, pool.waiting, pool.room) == (3, 2, -2)
+    gate.set()
+    wait_until(lambda: not pool.busy)
+    assert (order, pool.room) == (list(range(5)), 3)
+
+
 def test_only_so_many_idle_greenlets_are_kept() -> None:
     pool, job = HandlerPool(keep=2), Job()
     for _ in range(5):

@@ -19,6 +19,8 @@ from greenimi.testing.plugin import AppFactory
 
 
 class Payload:
+    name = "loud"
+
     def encode(self, value: Any) -> bytes:
         return f"encoded {value}".encode()
 
@@ -55,6 +57,7 @@ class Link:
     def __init__(self) -> None:
         self.params = {"room": "7"}
         self.codec = self
+        self.links = None
         self.done: list[tuple[Any, ...]] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -68,7 +71,10 @@ def app(app_factory: AppFactory) -> App:
 
 def make(app: App, answer: Any = None) -> tuple[MessageEndpoint, Pipeline, Any]:
     pipeline = Pipeline(answer)
-    return MessageEndpoint(app.container, cast(MessagePipeline, pipeline)), pipeline, cast(StreamConnection, Link())
+    endpoint = MessageEndpoint(app.container, cast(MessagePipeline, pipeline))
+    link = cast(StreamConnection, Link())
+    link.endpoint = endpoint
+    return endpoint, pipeline, link
 
 
 @pytest.mark.parametrize(

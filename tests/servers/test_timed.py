@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from time import monotonic
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from greenimi import green
 from greenimi.app import App
-from greenimi.codec.websocket import masked_frame
+from greenimi.codec.websocket_frames import masked_frame
 from greenimi.errors import ConnectionClosed
 from greenimi.servers.base import StreamHost
 from greenimi.servers.stream import StreamConnection
@@ -460,7 +461,7 @@ def test_many_small_packets_of_one_read_cost_no_more_each(app: App, link: Links)
     connection.take(many)
     connection._busy = True
     began = monotonic()
-    connection._start_later()
+    connection.start_later()
     wait_until(lambda: len(handled) == len(many))
     assert handled == many
     assert monotonic() - began < 3, "it takes 0.3 s; it was 15 s"
@@ -487,3 +488,191 @@ def test_the_clock_sees_to_it(serve: Serve) -> None:
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert 0.5 < monotonic() - began < 10
         assert silent.recv(10) == b""
+
+
+# -- pings ---------------------------------------------------------------------------------------------------------
+
+
+Opened = Callable[..., list[WebSocketClient]]
+
+
+@pytest.fixture
+def opened() -> Iterator[Opened]:
+    """``opened(app, 3)``: so many clients that have said something; hung up after the test."""
+    clients: list[WebSocketClient] = []
+
+    def make(app: App, count: int = 1) -> list[WebSocketClient]:
+        fresh = [WebSocketClient(app, "/chat") for _ in range(count)]
+        clients.extend(fresh)
+        for client in fresh:
+            assert client.request("echo", text="x") == {"text": "x"}
+        return fresh
+
+    yield make
+    for client in clients:
+        client._sock.close()
+
+
+def test_those_who_came_together_are_not_pinged_together(make_echo: Make, opened: Opened) -> None:
+    """200 connections of one second: the pings are spread over the end of the interval, and nobody is silent for longer than it."""
+    app = make_echo(web={"ping_interval": 100, "ping_jitter": 0.4, "ping_timeout": 1000})
+    opened(app, 200)
+    web = host(app)
+    begin = app.doors.runtime.now
+    pinged = []
+    for second in range(110):
+        app.doors.runtime.now = begin + second
+        web.sweep(begin + second)
+        pinged.append(sum(connection._pinged for connection in web.connections))
+    assert pinged[60] == 0
+    assert pinged[-1] == 200
+    assert pinged[103] == 200
+    each_second = [after - before for before, after in pairwise(pinged)]
+    assert max(each_second) < 30
+    assert sum(count > 0 for count in each_second) > 25
+
+
+def test_anything_counts_as_a_sign_of_life(make_echo: Make, link: Links, monkeypatch: pytest.MonkeyPatch, opened: Opened) -> None:
+    app = make_echo(web={"ping_interval": 10, "ping_jitter": 0.5, "ping_timeout": 5})
+    clock = Clock(app, monkeypatch)
+    (client,) = opened(app, 1)
+    connection = only(app)
+    for _ in range(5):
+        while not connection._pinged:
+            clock.tick()
+        deadline = connection.deadline
+        client._codec.ping()  # of its own accord: not the answer
+        client._flush()
+        wait_until(lambda deadline=deadline: connection.deadline != deadline)  # type: ignore[misc]
+        clock.tick(seconds=6)
+        assert connection.is_open
+        connection._pinged = False
+
+
+def test_a_busy_handler_keeps_no_pings_back(make_echo: Make, monkeypatch: pytest.MonkeyPatch, opened: Opened) -> None:
+    """Neither ours nor the client's, for as long as the handler likes."""
+    app = make_echo(web={"ping_interval": 10, "ping_jitter": 0.0, "ping_timeout": 5, "handler_time": 0})
+    stage = app.container.get(echo.Stage)
+    clock = Clock(app, monkeypatch)
+    (client,) = opened(app, 1)
+    client.send({"action": "wait", "id": 7})
+    wait_until(lambda: stage.waiting)
+    for _ in range(20):
+        clock.tick(seconds=12)
+        assert only(app)._pinged
+        client.ping(b"and you?")  # reads our ping before it, and answers
+        wait_until(lambda: only(app).deadline > clock.now)
+    stage.gate.set()
+    assert client.receive() == {"id": 7, "result": "waited"}
+    client.close()
+
+
+def test_a_dead_client_is_let_go_though_its_handler_is_busy(make_echo: Make, monkeypatch: pytest.MonkeyPatch, opened: Opened) -> None:
+    app = make_echo(web={"ping_interval": 10, "ping_jitter": 0.0, "ping_timeout": 5, "handler_time": 0})
+    stage = app.container.get(echo.Stage)
+    clock = Clock(app, monkeypatch)
+    (client,) = opened(app, 1)
+    client.send({"action": "wait"})
+    wait_until(lambda: stage.waiting)
+    clock.tick(seconds=12 + 7)
+    assert not only(app).is_open
+    clock.tick(seconds=4)
+    assert not host(app).connections
+    stage.gate.set()
+    wait_until(lambda: stage.log[-1] == "closed")
+
+
+def test_who_is_not_listened_to_is_not_asked(make_echo: Make, monkeypatch: pytest.MonkeyPatch, opened: Opened) -> None:
+    """Reading has stopped for a full inbox: an answer to a ping would not be heard."""
+    app = make_echo(web={"ping_interval": 10, "ping_jitter": 0.0, "ping_timeout": 5, "handler_time": 0, "inbox": 4})
+    stage = app.container.get(echo.Stage)
+    clock = Clock(app, monkeypatch)
+    (client,) = opened(app, 1)
+    client.send({"action": "wait"})
+    wait_until(lambda: stage.waiting)
+    for number in range(10):
+        client.send({"action": "note", "number": number})
+    wait_until(lambda: not only(app)._read_on)
+    clock.tick(seconds=100)
+    assert only(app).is_open
+    assert not only(app)._pinged
+    stage.gate.set()
+    wait_until(lambda: stage.log[-10:] == list(range(10)))
+    clock.tick(seconds=15)
+    assert only(app)._pinged
+
+
+# -- goodbyes ------------------------------------------------------------------------------------------------------
+
+
+def test_a_goodbye_does_not_wait_for_a_busy_handler_for_ever(make_echo: Make, monkeypatch: pytest.MonkeyPatch, opened: Opened) -> None:
+    app = make_echo(web={"handler_time": 0})
+    stage = app.container.get(echo.Stage)
+    clock = Clock(app, monkeypatch)
+    (client,) = opened(app, 1)
+    client.send({"action": "wait", "id": 1})
+    wait_until(lambda: stage.waiting)
+    client._codec.close(3000, "bye")
+    client._flush()
+    wait_until(lambda: only(app).codec.ended)
+    clock.tick(seconds=4)
+    assert not only(app).codec.closing, "the answer may still come"
+    clock.tick(seconds=3)
+    client.wait_closed()
+    assert client.close_code == 3000
+    assert client._sock.recv(1) == b"", "and the connection is closed by the server"
+    clock.tick(seconds=4)
+    assert not host(app).connections
+    stage.gate.set()
+    wait_until(lambda: stage.log[-1] == "closed")
+
+
+def test_a_broken_peer_does_not_wait_for_a_busy_handler_either(make_echo: Make, monkeypatch: pytest.MonkeyPatch, opened: Opened) -> None:
+    app = make_echo(web={"handler_time": 0})
+    stage = app.container.get(echo.Stage)
+    clock = Clock(app, monkeypatch)
+    (client,) = opened(app, 1)
+    client.send({"action": "wait"})
+    wait_until(lambda: stage.waiting)
+    client._sock.sendall(b"\xf3\x80\0\0\0\0")
+    wait_until(lambda: only(app).codec.ended)
+    clock.tick(seconds=7)
+    client.wait_closed()
+    assert client.close_code == 1002
+    stage.gate.set()
+
+
+def test_an_answer_within_the_time_goes_out_before_the_goodbye(app: App, opened: Opened) -> None:
+    stage = app.container.get(echo.Stage)
+    (client,) = opened(app, 1)
+    client.send({"action": "wait", "id": 1})
+    wait_until(lambda: stage.waiting)
+    client._codec.close(3000, "bye")
+    client._flush()
+    wait_until(lambda: only(app).codec.ended)
+    stage.gate.set()
+    assert client.receive() == {"id": 1, "result": "waited"}
+    client.wait_closed()
+    assert client.close_code == 3000
+
+
+def test_what_a_handler_closed_ends_though_it_goes_on(make_echo: Make, monkeypatch: pytest.MonkeyPatch, opened: Opened) -> None:
+    """Both said goodbye; the handler works on."""
+    app = make_echo(web={"handler_time": 0})
+    stage = app.container.get(echo.Stage)
+    clock = Clock(app, monkeypatch)
+    (client,) = opened(app, 1)
+    client.send({"action": "wait"})
+    wait_until(lambda: stage.waiting)
+    only(app).close(4000, "enough")
+    client.wait_closed()
+    assert client.close_code == 4000
+    client._codec.close()
+    client._flush()
+    wait_until(lambda: only(app).codec.closing)
+    clock.tick(seconds=8)
+    assert client._sock.recv(1) == b""
+    clock.tick(seconds=4)
+    assert not host(app).connections
+    assert stage.waiting
+    stage.gate.set()

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable
 
 import pytest
+import websocket
+from websockets.sync.client import connect as connect_websockets
 
 from greenimi import green
 from greenimi.app import App
-from greenimi.codec.websocket import masked_frame
+from greenimi.codec.deflate import ContextPacker, DeflateRules, PackedMessage, Packer, Unpacker
+from greenimi.codec.websocket import ClientCodec
+from greenimi.codec.websocket_frames import COMPRESSED, TEXT, fragment, frame, masked_frame
 from greenimi.errors import ConnectionClosed
-from greenimi.testing.clients import HttpClient, NotUpgraded, WebSocketClient
+from greenimi.servers.base import StreamHost
+from greenimi.servers.stream import StreamConnection
+from greenimi.testing.clients import HttpClient, NotUpgraded, RequestFailed, WebSocketClient
+from greenimi.testing.plugin import Serve
 from greenimi.testing.support import wait_until
+from tests.apps import echo
 from tests.apps.echo import Stage
 from tests.servers.conftest import Link
 
@@ -21,6 +31,12 @@ SHAKE = (
     b"GET /chat HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 )
+
+
+def host(app: App) -> StreamHost:
+    found = app.doors.servers["web"]
+    assert isinstance(found, StreamHost)
+    return found
 
 
 def note(number: int) -> bytes:
@@ -142,7 +158,7 @@ def test_a_full_inbox_stops_reading_and_loses_nothing(make_echo: Make) -> None:
     with WebSocketClient(app, "/chat", timeout=10) as chat:
         chat.send({"action": "wait"})
         wait_until(lambda: stage.waiting)
-        (connection,) = app.doors.servers["web"].connections  # type: ignore[union-attr]
+        (connection,) = host(app).connections
         chat._sock.sendall(b"".join(map(note, range(3000))))
         wait_until(lambda: not connection._read_on)
         stage.gate.set()
@@ -207,7 +223,7 @@ def test_closed_runs_once_when_the_client_vanishes(app: App, stage: Stage) -> No
     chat.send({"action": "note", "number": 1})
     chat._sock.close()
     wait_until(lambda: "closed" in stage.log)
-    wait_until(lambda: not app.doors.servers["web"].connections)  # type: ignore[union-attr]
+    wait_until(lambda: not host(app).connections)
     assert stage.log == ["opening", "opened", 1, "closed"]
 
 
@@ -216,7 +232,7 @@ def test_closed_waits_for_the_handler_at_work(app: App, stage: Stage) -> None:
     chat.send({"action": "wait"})
     wait_until(lambda: stage.waiting)
     chat._sock.close()
-    (connection,) = app.doors.servers["web"].connections  # type: ignore[union-attr]
+    (connection,) = host(app).connections
     wait_until(lambda: connection.codec.ended)
     assert "closed" not in stage.log
     stage.gate.set()
@@ -294,13 +310,13 @@ def test_a_goodbye_that_is_not_answered_is_not_waited_for_until_the_idle_time(ap
     web = link(app)
     web.send(SHAKE + b"\r\n")
     wait_until(lambda: web.line() == b"\r\n")
-    server = app.doors.servers["web"]
-    (connection,) = server.connections  # type: ignore[union-attr]
+    server = host(app)
+    (connection,) = server.connections
     connection.close()
     assert web.read(4) == b"\x88\x02\x03\xe8"
     for seconds in (15, 30, 45):  # the idle time is 75
-        server.sweep(app.doors.runtime.now + seconds)  # type: ignore[union-attr]
-    assert not server.connections  # type: ignore[union-attr]
+        server.sweep(app.doors.runtime.now + seconds)
+    assert not server.connections
 
 
 def _close_code(web: Link) -> int:
@@ -322,26 +338,27 @@ def test_the_server_says_goodbye_when_it_stops(app: App) -> None:
 
 
 def test_a_silent_client_is_pinged_and_closed_with_1001_when_it_does_not_answer(app: App) -> None:
-    server = app.doors.servers["web"]
+    server = host(app)
     with WebSocketClient(app, "/chat") as chat:
         assert chat.request("echo", text="x") == {"text": "x"}
-        server.sweep(app.doors.runtime.now + 1000)  # type: ignore[union-attr]
-        server.sweep(app.doors.runtime.now + 2000)  # type: ignore[union-attr]
+        for seconds in (1000, 2000, 3000):  # its turn to be pinged comes, it is pinged, it did not answer
+            server.sweep(app.doors.runtime.now + seconds)
         with pytest.raises(ConnectionClosed):
             chat.receive()
         assert (chat.close_code, chat.close_reason) == (1001, "idle")
 
 
 def test_a_silent_client_that_answers_pings_is_kept(app: App) -> None:
-    server = app.doors.servers["web"]
+    server = host(app)
     with WebSocketClient(app, "/chat") as chat:
         assert chat.request("echo", text="x") == {"text": "x"}
-        (connection,) = server.connections  # type: ignore[union-attr]
-        for _ in range(3):
-            connection.deadline = 0.0
-            server.sweep(app.doors.runtime.now)  # type: ignore[union-attr]
+        (connection,) = server.connections
+        for turn in range(1, 4):
+            for seconds in (1000, 2000):
+                server.sweep(turn * 10_000.0 + app.doors.runtime.now + seconds)
+            assert connection._pinged
             chat._feed(1e9)  # the ping, answered at once
-            wait_until(lambda: connection.deadline > app.doors.runtime.now + 50)  # a ping alone gives 20 seconds
+            wait_until(lambda: connection.deadline == connection._silence.until)
         assert chat.request("echo", text="x") == {"text": "x"}
 
 
@@ -350,12 +367,168 @@ def test_a_slow_consumer_is_disconnected(make_echo: Make) -> None:
     stage = app.container.get(Stage)
     with WebSocketClient(app, "/chat") as chat:
         assert chat.request("echo", text="x") == {"text": "x"}
-        (connection,) = app.doors.servers["web"].connections  # type: ignore[union-attr]
+        (connection,) = host(app).connections
         sent = 0
         while connection.send("x" * 65536):
             sent += 1
             assert sent < 100
             green.sleep(0)
         wait_until(lambda: "closed" in stage.log)
-    assert not app.doors.servers["web"].connections  # type: ignore[union-attr]
+    assert not host(app).connections
     assert sent > 10
+
+
+# -- limits --------------------------------------------------------------------------------------------------------
+
+
+def test_frames_have_a_limit_of_their_own(make_echo: Make) -> None:
+    app = make_echo(web={"max_frame": 100})
+    with WebSocketClient(app, "/chat") as chat:
+        text = "x" * 50
+        assert chat.request("echo", text=text) == {"text": text}
+        chat._sock.sendall(
+            fragment(masked_frame('{"action":"echo","text":"')) + fragment(masked_frame(b"y" * 100, 0)) + masked_frame(b'"}', 0)
+        )
+        assert chat.receive() == {"text": "y" * 100}
+        chat._sock.sendall(masked_frame("x" * 101))
+        with pytest.raises(ConnectionClosed, match="1009 a frame of 101 bytes, at most 100 are allowed"):
+            chat.receive()
+
+
+def test_messages_have_a_limit_on_their_way_out_as_well(make_echo: Make) -> None:
+    app = make_echo(web={"max_message": 1000})
+    with WebSocketClient(app, "/chat") as chat:
+        with pytest.raises(RequestFailed) as caught:
+            chat.request("flood", size=1001)
+        assert caught.value.status == 500
+        assert chat.request("echo", text="x" * 900) == {"text": "x" * 900}
+        (connection,) = host(app).connections
+        with pytest.raises(ValueError, match="cannot be sent, at most 1000 are allowed"):
+            connection.send("x" * 1000)
+        assert connection.is_open
+
+
+# -- compression ---------------------------------------------------------------------------------------------------
+
+SHAKE_DEFLATE = SHAKE + b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
+LONG = "to be, or not to be; " * 200
+
+
+def shaken(web: Link) -> list[bytes]:
+    """The fields of the answer to a handshake."""
+    fields: list[bytes] = []
+    while (line := web.line()) != b"\r\n":
+        assert line
+        fields.append(line.strip())
+    return fields
+
+
+def one_frame(web: Link) -> tuple[int, bytes]:
+    first, size = web.read(2)
+    if size == 126:
+        size = int.from_bytes(web.read(2), "big")
+    return first, web.read(size)
+
+
+def test_nothing_is_compressed_by_default(app: App, link: Links) -> None:
+    web = link(app)
+    web.send(SHAKE_DEFLATE + b"\r\n")
+    assert not any(field.lower().startswith(b"sec-websocket-extensions") for field in shaken(web))
+
+
+def test_one_compressed_frame_serves_all_who_agreed(make_echo: Make, link: Links) -> None:
+    app = make_echo(web={"deflate": {"enabled": True}})
+    compressing = [link(app), link(app)]
+    for web in compressing:
+        web.send(SHAKE_DEFLATE + b"\r\n")
+        assert b"Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover; " in b"".join(
+            field + b" " for field in shaken(web)
+        ).replace(b"client_max_window_bits=12 ", b"")
+    plain = link(app)
+    plain.send(SHAKE + b"\r\n")
+    shaken(plain)
+    connections: list[StreamConnection] = sorted(host(app).connections, key=lambda each: each.number)
+    wait_until(lambda: all(each.dialect is not None for each in connections))
+    first, second, third = [connection.dialect for connection in connections]
+    assert first is second is not third
+    for connection in connections:
+        assert connection.dialect is not None
+        assert connection.push(connection.dialect.frame(LONG.encode()))
+    frames = [one_frame(web) for web in compressing]
+    assert frames[0] == frames[1]
+    assert frames[0][0] == 0xC1
+    assert len(frames[0][1]) < 100
+    assert one_frame(plain) == (0x81, LONG.encode())
+
+
+@pytest.mark.parametrize("context", [False, True])
+def test_messages_are_compressed_both_ways(make_echo: Make, link: Links, context: bool) -> None:
+    app = make_echo(web={"deflate": {"enabled": True, "context": context}})
+    web = link(app)
+    web.send(SHAKE_DEFLATE + b"\r\n")
+    shaken(web)
+    rules = DeflateRules(minimum=0)
+    packer = ContextPacker(rules, 12) if context else Packer(rules, 12)
+    client = ClientCodec(packer=packer, unpacker=Unpacker(12, context=context, limit=1 << 20))
+    text = os.urandom(700).hex()
+    sizes = []
+    for _ in range(3):
+        client.send(json.dumps({"action": "echo", "text": text}))
+        web.send(client.outgoing())
+        first, payload = one_frame(web)
+        assert first == 0xC1
+        sizes.append(len(payload))
+        (answer,) = client.receive(frame(payload, TEXT | COMPRESSED))
+        assert isinstance(answer, PackedMessage)
+        answer.unpack()
+        assert json.loads(answer.raw) == {"text": text}
+    assert (sizes[2] < sizes[0] / 5) == context
+    if context:
+        (connection,) = host(app).connections
+        assert connection.dialect is not None
+        assert connection.dialect.frame(text.encode())[0] == 0x81, "what all share cannot look back"
+
+
+@pytest.mark.parametrize(
+    ("payload", "close"), [(b"\xff\xff\xff", 1007), (Packer(DeflateRules(minimum=0), 12).pack(b"x" * 2_000_000), 1009)]
+)
+def test_bad_data_and_bombs_close_the_connection(make_echo: Make, link: Links, payload: bytes, close: int) -> None:
+    app = make_echo(web={"deflate": {"enabled": True}})
+    web = link(app)
+    web.send(SHAKE_DEFLATE + b"\r\n")
+    shaken(web)
+    web.send(masked_frame(b'{"action":"echo","text":"before"}', TEXT) + masked_frame(payload, TEXT | COMPRESSED))
+    assert one_frame(web) == (0x81, b'{"text":"before"}')
+    first, goodbye = one_frame(web)
+    assert (first, int.from_bytes(goodbye[:2], "big")) == (0x88, close)
+
+
+# -- clients of other people ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("deflate", [{"enabled": True}, {"enabled": True, "context": True, "minimum": 0}, {}])
+def test_with_websockets(serve: Serve, deflate: dict[str, object]) -> None:
+    served = serve([echo], {"servers": {"web": {"kind": "http", "deflate": deflate}}})
+    host, port = served.addresses["web"]
+    with connect_websockets(f"ws://{host}:{port}/chat", compression="deflate") as client:
+        assert bool(client.protocol.extensions) == bool(deflate)
+        for text in ("small", LONG, "x" * 500_000, LONG):
+            client.send(json.dumps({"action": "echo", "text": text}))
+            assert json.loads(client.recv()) == {"text": text}
+        client.send(piece for piece in ('{"action":"echo",', '"text":"', LONG, '"}'))
+        assert json.loads(client.recv()) == {"text": LONG}
+        assert client.ping().wait(5)
+    assert client.close_code == 1000
+
+
+def test_with_websocket_client(serve: Serve) -> None:
+    served = serve([echo], {"servers": {"web": {"kind": "http", "deflate": {"enabled": True}}}})
+    host, port = served.addresses["web"]
+    client = websocket.create_connection(f"ws://{host}:{port}/chat", timeout=5)
+    client.send(json.dumps({"action": "echo", "text": LONG}))
+    assert json.loads(client.recv()) == {"text": LONG}
+    client.ping("?")
+    assert client.recv_data(control_frame=True) == (websocket.ABNF.OPCODE_PONG, b"?")
+    client.send(json.dumps({"action": "leave"}))
+    assert client.recv_data(control_frame=True) == (websocket.ABNF.OPCODE_CLOSE, b"\x0f\xa1gone")
+    client.shutdown()  # type: ignore[no-untyped-call]

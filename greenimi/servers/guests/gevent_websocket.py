@@ -22,13 +22,14 @@ from geventwebsocket.resource import WebSocketApplication
 from geventwebsocket.websocket import MSG_ALREADY_CLOSED, MSG_SOCKET_DEAD, WebSocket
 
 from greenimi.codec.handshake import check_upgrade
-from greenimi.codec.websocket import ABNORMAL, BINARY, CLOSE, PING, PONG, TEXT, WebSocketCodec
+from greenimi.codec.websocket import WebSocketCodec
+from greenimi.codec.websocket_frames import ABNORMAL, BINARY, CLOSE, PING, PONG, TEXT
 from greenimi.container.context import Scope, enter
 from greenimi.dispatch.failure import report
 from greenimi.errors import ConnectionClosed, Overloaded, ProtocolError
 from greenimi.message import Reply, Request, Upgrade
 from greenimi.servers.guests.environ import Application
-from greenimi.servers.origin import check_origin
+from greenimi.servers.origin import Origins
 from greenimi.servers.settings import ServerSettings
 from greenimi.servers.stream import StreamConnection
 
@@ -53,8 +54,9 @@ class GuestWebSockets:
     def __init__(self, application: Application, make_environ: Callable[[Request], dict[str, Any]], settings: ServerSettings) -> None:
         self._server = GuestServer(application)
         self._make_environ = make_environ
-        self._origins = frozenset(settings.origins)
+        self._origins = Origins(settings.origins)
         self._max_message = settings.max_message
+        self._max_frame = settings.max_frame or None
         _mend_application_loop()
 
     def open(self, request: Request) -> Upgrade:
@@ -67,12 +69,12 @@ class GuestWebSockets:
             environ |= _AS_BEFORE
         app_protocol = getattr(self._server.application, "app_protocol", None)
         handshake = check_upgrade(request, (app_protocol(environ["PATH_INFO"]),) if app_protocol is not None else ())
-        check_origin(request, self._origins)
-        return Upgrade(partial(self._switch, request, environ), handshake.headers)
+        self._origins.check(request)
+        return Upgrade(partial(self._switch, request, environ, handshake.subprotocol), handshake.headers)
 
-    def _switch(self, request: Request, environ: dict[str, Any], response: Upgrade, connection: StreamConnection) -> None:
+    def _switch(self, request: Request, environ: dict[str, Any], subprotocol: str, response: Upgrade, connection: StreamConnection) -> None:
         connection, rest = connection.upgrade(response)
-        codec = WebSocketCodec(max_message=self._max_message)
+        codec = WebSocketCodec(max_message=self._max_message, max_frame=self._max_frame, subprotocol=subprotocol)
         connection.switch(codec, Conversation(self._server, request, environ, connection), request, rest)
 
 

@@ -22,6 +22,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 
 from greenimi.errors import StartError
+from greenimi.hub.settings import HubSettings
 from greenimi.servers.entrance import tls
 from greenimi.servers.gunicorn import check_gunicorn
 from greenimi.servers.master import systemd
@@ -30,6 +31,8 @@ from greenimi.servers.master.control import Caller, Control, control_folder
 from greenimi.servers.master.listeners import HANDED_OVER, Listeners
 from greenimi.servers.master.priority import PATIENCE, come_forward, ending, may_return
 from greenimi.servers.master.roll import Roll
+from greenimi.servers.master.run_folder import MasterFolder
+from greenimi.servers.master.status import status_of
 from greenimi.servers.settings import ServerSettings, WorkerSettings
 from greenimi.servers.watch import totals
 from greenimi.servers.watch.scoreboard import Scoreboard
@@ -56,6 +59,8 @@ class Deployment(Protocol):
         """The configured servers.  Raises StartError."""
 
     def workers(self) -> WorkerSettings: ...
+
+    def hub(self) -> HubSettings: ...
 
     def check(self) -> None:
         """Return when the application would start; else say why on stderr and raise SystemExit, or raise what is wrong."""
@@ -102,12 +107,15 @@ class GreenArbiter(Arbiter):
         try:
             check_gunicorn(self.cfg)
             self.settings = deployment.workers()
+            self.hub = deployment.hub()
             self.listeners.adopt(os.environ)
             servers = deployment.servers(self.cfg)
             tls.prepare(servers.values())
             for listener in self.listeners.update(servers, self.cfg.workers).opened:
                 listener.give(self.cfg.uid, self.cfg.gid)
-            self.control = Control(control_folder(self.settings.control), self._asked)
+            folder = control_folder(self.settings.control)
+            self.run_folder = MasterFolder(folder, self.cfg.uid, self.cfg.gid, os.environ)
+            self.control = Control(folder, self._asked)
         except StartError as error:
             self.log.error("%s", error)
             if self.pidfile is not None:
@@ -246,6 +254,7 @@ class GreenArbiter(Arbiter):
     def leave_master(self) -> None:
         """In a worker: close what only the master needs."""
         self.control.leave()
+        self.run_folder.leave()
         for fd in self._wake:
             _close(fd)
         for berth in self.berths():
@@ -358,6 +367,7 @@ class GreenArbiter(Arbiter):
             else:
                 berth.leave_quickly()
         super().stop(graceful)
+        self.run_folder.close(last=not self.reexec_pid)
 
     # -- reload and upgrade ------------------------------------------------------------------------------------------
     def handle_hup(self) -> None:
@@ -392,13 +402,14 @@ class GreenArbiter(Arbiter):
             self.log.error("USR2 is ignored during a reload")
             return
         self.cfg.env_orig[HANDED_OVER] = self.listeners.hand_over()
+        self.run_folder.hand_over(self.cfg.env_orig)
         super().handle_usr2()
 
     # -- questions ---------------------------------------------------------------------------------------------------
     def _asked(self, question: Mapping[str, Any], caller: Caller) -> None:
         what = question.get("do")
         if what == "status":
-            caller.answer(done=True, status=self.status())
+            caller.answer(done=True, status=status_of(self))
         elif what == "reload":
             self.reload(caller)
         elif what == "upgrade" and (self.roll is not None or self.reexec_pid or self.master_pid):
@@ -423,27 +434,3 @@ class GreenArbiter(Arbiter):
         staying[-1].retiring = staying[-1].retiring or "asked by an operator"
         self._next_successor.pop(place, None)
         caller.answer(done=True)
-
-    def status(self) -> dict[str, Any]:
-        """What ``greenimi status`` shows."""
-        workers: list[dict[str, Any]] = []
-        for worker in sorted(self.WORKERS.values(), key=lambda worker: (worker.berth.place, worker.age)):
-            berth: Berth = worker.berth
-            facts = {"pid": worker.pid, "place": berth.place, "generation": berth.generation, "state": berth.state}
-            record = self.board.read(berth.slot)
-            workers.append({**(totals.worker_of(record) if record is not None else {}), **facts})
-        return {
-            "master": {
-                "pid": self.pid,
-                "since": self.since,
-                "generation": self.generation,
-                "reloads": self._stats["reloads"],
-                "last_reload": self.last_roll,
-                "conf": self.deployment.conf,
-                "before": self.master_pid,
-                "successor": self.reexec_pid,
-                "complete": self.is_complete(),
-            },
-            "listeners": [{"server": one.server, "kind": one.kind, "address": str(one.address)} for one in self.listeners.addresses()],
-            "workers": workers,
-        }

@@ -1,8 +1,8 @@
 """A rolling reload, step by step: nothing of what serves is touched before everything new is known to work.
 
 1. *checking*: a fresh process reads conf and builds the application.  It fails: nothing else happens.
-2. *booting*: the master reads conf, opens new addresses and starts the new workers, a few at a time, with a pause between.  One fails: all of them end, the
-   master takes back its settings, the old workers serve on.
+2. *booting*: the master reads conf, opens new addresses and starts the new workers, a few at a time, with a pause between.  One fails: all
+   of them end, the master takes back its settings, the old workers serve on.
 3. *settling*: all of them are ready and stay so for a moment.
 4. *retiring*: the old workers finish their work and leave; then addresses that are gone from conf are closed.
 """
@@ -27,6 +27,7 @@ from greenimi.servers.master.berth import BOOTING, LEAVING, READY
 from greenimi.servers.master.priority import PATIENCE, come_forward, step_aside, step_back
 
 if TYPE_CHECKING:
+    from greenimi.hub.settings import HubSettings
     from greenimi.servers.master.arbiter import GreenArbiter
     from greenimi.servers.master.control import Caller
     from greenimi.servers.master.listeners import Change
@@ -55,7 +56,7 @@ class Roll:
         self._output = b""
         self._code: int | None = None
         self._change: Change | None = None
-        self._before: tuple[Any, int, int, WorkerSettings] | None = None
+        self._before: tuple[Any, int, int, WorkerSettings, HubSettings] | None = None
         self._settled = 0.0
         self._phase: Callable[[], None] = self._checking
         self._began = time.monotonic()
@@ -163,11 +164,12 @@ class Roll:
     def _take_settings(self) -> None:
         """Read conf in the master as well; all as before when that fails after all (it changed again, an address is taken)."""
         arbiter = self._arbiter
-        self._before = (arbiter.app.cfg, arbiter.num_workers, arbiter.generation, arbiter.settings)
+        self._before = (arbiter.app.cfg, arbiter.num_workers, arbiter.generation, arbiter.settings, arbiter.hub)
         try:
             arbiter.app.reload()
             check_gunicorn(arbiter.app.cfg)
             settings = arbiter.deployment.workers()
+            hub = arbiter.deployment.hub()
             servers = arbiter.deployment.servers(arbiter.app.cfg)
             tls.prepare(servers.values())
             self._change = arbiter.listeners.update(servers, arbiter.app.cfg.workers)
@@ -180,7 +182,7 @@ class Roll:
             why = str(error) if isinstance(error, StartError) else f"the settings cannot be used ({error!r})"
             self._end(done=False, text=f"refused, nothing was changed:\n{why}")
             return
-        arbiter.settings = settings
+        arbiter.settings, arbiter.hub = settings, hub
         arbiter.setup(arbiter.app)
         arbiter.log.reopen_files()
         arbiter.LISTENERS = arbiter.listeners.addresses()
@@ -226,7 +228,7 @@ class Roll:
                     berth.leave(restart=True)
                 else:
                     berth.leave_quickly()
-        arbiter.app.cfg, workers, arbiter.generation, arbiter.settings = self._before
+        arbiter.app.cfg, workers, arbiter.generation, arbiter.settings, arbiter.hub = self._before
         arbiter.listeners.undo(self._change)
         arbiter.LISTENERS = arbiter.listeners.addresses()
         arbiter.setup(arbiter.app)

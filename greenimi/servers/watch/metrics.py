@@ -58,7 +58,10 @@ def _of_servers(totals: Totals) -> Iterator[str]:
         ("accepted", "connections_accepted_total", "counter", "Connections accepted."),
         ("refused", "connections_refused_total", "counter", "Connections refused because of a limit."),
         ("handled", "messages_total", "counter", "Messages handled."),
-        ("dropped", "replies_dropped_total", "counter", "Datagrams that the socket did not take."),
+        ("dropped", "replies_dropped_total", "counter", "Messages left out for slow clients, datagrams that the socket did not take."),
+        ("cut", "connections_cut_total", "counter", "Clients cut because they did not read what was pushed to them."),
+        ("held", "connections_held_total", "counter", "Waits for the next second because of a rate of messages."),
+        ("late", "replies_late_total", "counter", "Replies of clients that nobody waited for any more."),
     ):
         samples = [(_of(server, found), found[key]) for server, found in servers.items()]  # type: ignore[literal-required]
         yield from _family(name, kind, text, samples)

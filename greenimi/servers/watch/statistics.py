@@ -187,7 +187,8 @@ def _finite(value: float) -> float:
 
 
 def _server(server: Any) -> ServerStatus:
-    """Datagrams come without connections, and only their answers are dropped."""
+    """Not every kind of server counts everything."""
+    rates = getattr(server, "rates", None)
     return {
         "kind": server.kind,
         "connections": len(getattr(server, "connections", ())),
@@ -195,6 +196,9 @@ def _server(server: Any) -> ServerStatus:
         "refused": getattr(server, "refused", 0),
         "handled": server.handled,
         "dropped": getattr(server, "dropped", 0),
+        "cut": getattr(server, "cut_count", 0),
+        "held": 0 if rates is None else rates.held,
+        "late": getattr(server, "late_replies", 0),
         "latency": {"buckets": server.latency.buckets, "sum": server.latency.sum},
     }
 

@@ -16,7 +16,13 @@ class LatencyStatus(TypedDict):
 
 
 class ServerStatus(TypedDict):
-    """One server in one worker.  All but ``connections`` only grow."""
+    """One server in one worker.  All but ``connections`` only grow.
+
+    ``dropped``  messages left out for slow clients, and datagrams that the socket did not take.
+    ``cut``      clients cut because they did not read what was pushed to them.
+    ``held``     how often a connection waited for the next second because of a rate of messages.
+    ``late``     replies of clients that nobody waited for any more.
+    """
 
     kind: str
     connections: int
@@ -24,6 +30,9 @@ class ServerStatus(TypedDict):
     refused: int
     handled: int
     dropped: int
+    cut: int
+    held: int
+    late: int
     latency: LatencyStatus
 
 
@@ -127,6 +136,7 @@ class MasterStatus(TypedDict):
     """``before`` and ``successor``: process ids of the masters it replaces and is replaced by, 0 for none.
 
     ``complete``  every place has a worker that is ready.
+    ``folder``    where its workers meet, see greenimi.hub.run_folder.
     """
 
     pid: int
@@ -138,6 +148,7 @@ class MasterStatus(TypedDict):
     before: int
     successor: int
     complete: bool
+    folder: str
 
 
 class ListenerStatus(TypedDict):

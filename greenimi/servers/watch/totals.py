@@ -69,6 +69,9 @@ def _added(one: ServerStatus, other: ServerStatus) -> ServerStatus:
         "refused": one["refused"] + other["refused"],
         "handled": one["handled"] + other["handled"],
         "dropped": one["dropped"] + other["dropped"],
+        "cut": one["cut"] + other["cut"],
+        "held": one["held"] + other["held"],
+        "late": one["late"] + other["late"],
         "latency": {"buckets": [sum(pair) for pair in buckets], "sum": one["latency"]["sum"] + other["latency"]["sum"]},
     }
 

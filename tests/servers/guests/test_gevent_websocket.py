@@ -16,7 +16,7 @@ from geventwebsocket.websocket import WebSocket
 
 from greenimi import green
 from greenimi.app import App
-from greenimi.codec.websocket import CONTINUATION, PING, TEXT, frame, masked_frame
+from greenimi.codec.websocket_frames import CONTINUATION, PING, TEXT, frame, masked_frame
 from greenimi.errors import ConnectionClosed
 from greenimi.interfaces import IConnection
 from greenimi.message import Reply
@@ -351,7 +351,7 @@ def test_an_idle_conversation_takes_no_handler(make_echo: Callable[..., App], sh
 
 
 def test_a_silent_client_is_pinged_and_a_dead_one_let_go(make_echo: Callable[..., App], shake: Shake) -> None:
-    app = make_echo(web={"idle": 1})
+    app = make_echo(web={"ping_interval": 1, "ping_jitter": 0.0})
     stage = app.container.get(Stage)
     client = shake(guest(lambda ws: stage.log.append(ws.receive())), on=app)
     wait_until(lambda: app.doors.runtime.handlers.long_lived)

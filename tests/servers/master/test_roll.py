@@ -15,6 +15,7 @@ import pytest
 
 from greenimi import green
 from greenimi.errors import ConfigError
+from greenimi.hub.settings import HubSettings
 from greenimi.servers.master.calling import ask
 from greenimi.servers.master.control import control_path
 from greenimi.servers.master.listeners import Listener, Listeners
@@ -433,13 +434,15 @@ def test_addresses_that_were_opened_are_closed_when_the_settings_cannot_be_used_
     monkeypatch.setattr(Listener, "give", refuse)
     port, told = free_port(), []
     cfg = SimpleNamespace(preload_app=False, reuse_port=False, workers=1, uid=0, gid=0)
-    deployment = SimpleNamespace(workers=WorkerSettings, servers=lambda cfg: {"web": ServerSettings(bind=f"127.0.0.1:{port}")})
+    servers = {"web": ServerSettings(bind=f"127.0.0.1:{port}")}
+    deployment = SimpleNamespace(workers=WorkerSettings, hub=HubSettings, servers=lambda cfg: servers)
     arbiter: Any = SimpleNamespace(
         app=SimpleNamespace(cfg=cfg, reload=lambda: None),
         cfg=cfg,
         num_workers=1,
         generation=1,
         settings=WorkerSettings(),
+        hub=HubSettings(),
         deployment=deployment,
         listeners=Listeners(),
         log=SimpleNamespace(info=lambda *args: None, error=lambda *args: None),

@@ -55,6 +55,9 @@ def test_sums_have_no_worker_and_workers_have_their_own() -> None:
     assert one(found, "connections_accepted_total", server="web", kind="http") == 10
     assert one(found, "connections_refused_total", server="web", kind="http") == 1
     assert one(found, "replies_dropped_total", server="web", kind="http") == 2
+    assert one(found, "connections_cut_total", server="web", kind="http") == 3
+    assert one(found, "connections_held_total", server="web", kind="http") == 4
+    assert one(found, "replies_late_total", server="web", kind="http") == 5
     assert one(found, "cpu_seconds_total") == 13.0
     assert one(found, "blocked_total") == 2
     assert one(found, "blocked_seconds_total") == 0.5

@@ -29,7 +29,8 @@ class House:
 
     def __init__(self, servers: int = 1) -> None:
         latency = SimpleNamespace(buckets=[0, 3, 1], sum=0.25)
-        web = SimpleNamespace(kind="http", connections={1, 2}, accepted_count=5, refused=1, handled=4, latency=latency)
+        counts = {"accepted_count": 5, "refused": 1, "handled": 4, "cut_count": 2, "late_replies": 4, "rates": SimpleNamespace(held=3)}
+        web = SimpleNamespace(kind="http", connections={1, 2}, latency=latency, **counts)
         self.servers: dict[str, Any] = {f"web{number}": web for number in range(servers)}
         self.servers["beacon"] = SimpleNamespace(kind="udp", handled=7, dropped=2, latency=SimpleNamespace(buckets=[7], sum=0.5))
         self.pool = SimpleNamespace(size=9, busy=3, waiting=2, limit=10, overloaded=False)
@@ -80,6 +81,9 @@ def test_everything_is_told(house: House) -> None:
         "refused": 1,
         "handled": 4,
         "dropped": 0,
+        "cut": 2,
+        "held": 3,
+        "late": 4,
         "latency": {"buckets": [0, 3, 1], "sum": 0.25},
     }
     assert record["servers"]["beacon"] == {
@@ -89,6 +93,9 @@ def test_everything_is_told(house: House) -> None:
         "refused": 0,
         "handled": 7,
         "dropped": 2,
+        "cut": 0,
+        "held": 0,
+        "late": 0,
         "latency": {"buckets": [7], "sum": 0.5},
     }
     assert record["handlers"] == {"size": 9, "busy": 3, "waiting": 2, "limit": 10, "overloaded": False}

@@ -20,7 +20,17 @@ def test_numbers_of_workers_are_added() -> None:
     )
     found = summed(nothing(), [BUSY, other])
     assert found["servers"] == {
-        "web": server(connections=4, accepted=10, refused=1, handled=101, dropped=2, latency={"buckets": [1, 5, 95, 7], "sum": 1.75}),
+        "web": server(
+            connections=4,
+            accepted=10,
+            refused=1,
+            handled=101,
+            dropped=2,
+            cut=3,
+            held=4,
+            late=5,
+            latency={"buckets": [1, 5, 95, 7], "sum": 1.75},
+        ),
         "till": server(kind="tcp", accepted=4),
     }
     assert (found["blocked"], found["blocked_seconds"], found["cpu"]) == (2, 0.5, 12.5)
