@@ -42,6 +42,7 @@ from greenimi.marks import (
     websocket,
 )
 from greenimi.message import Body, Datagram, Headers, Identity, Message, Reply, Request, Response
+from greenimi.message_stream import MessageStream
 
 __version__ = "0.1.0"
 
@@ -52,6 +53,7 @@ __all__ = [
     "IConnection",
     "Identity",
     "Message",
+    "MessageStream",
     "Reply",
     "Request",
     "Response",

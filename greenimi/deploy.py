@@ -16,6 +16,7 @@ from gunicorn.app.base import BaseApplication
 from greenimi.app import App, AppSettings
 from greenimi.config import DEFAULT_CONF, read_conf
 from greenimi.errors import ConfigError, StartError
+from greenimi.hub.settings import HubSettings
 from greenimi.servers.configured import configured_servers
 from greenimi.servers.gunicorn import GreenWorker
 from greenimi.servers.master.arbiter import GreenArbiter
@@ -50,6 +51,9 @@ class _Deployment:
 
     def workers(self) -> WorkerSettings:
         return read_conf(self.file, argv=self.argv).settings("workers", WorkerSettings)
+
+    def hub(self) -> HubSettings:
+        return read_conf(self.file, argv=self.argv).settings("hub", HubSettings)
 
     def check(self) -> None:
         checked()

@@ -181,5 +181,21 @@ class ConnectionClosed(GreenimiError, ConnectionError):
     """The connection ended while somebody waited on it."""
 
 
+class NoReply(GreenimiError, TimeoutError):
+    """A client did not reply in time to a request of the server."""
+
+    status = 504
+
+
+class PeerFailed(GreenimiError):
+    """A client replied to a request of the server with an error: ``error`` is what it told, which is not to be trusted."""
+
+    status = 502
+
+    def __init__(self, error: object) -> None:
+        super().__init__(f"the client replied with the error {str(error)[:200]}")
+        self.error = error
+
+
 class SlowConsumer(ConnectionClosed):
     """The peer reads too slowly: its outbox went over the limit and the connection was closed."""

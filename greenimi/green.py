@@ -6,6 +6,7 @@ plugin.
 
 from __future__ import annotations
 
+import _socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,16 +32,20 @@ __all__ = [
     "Timeout",
     "blocking_drivers",
     "early_imports",
+    "io_watcher",
     "native_close",
     "native_event",
     "native_lock",
+    "native_socket",
     "native_thread_start",
     "patch",
     "poster",
     "require_patched",
+    "run_soon",
     "sleep",
     "spawn",
     "timeout",
+    "timer",
 ]
 
 Greenlet: TypeAlias = Any
@@ -235,6 +240,28 @@ def timeout(seconds: float | None, error: type[BaseException] | BaseException = 
         timer.close()
 
 
+# -- callbacks in the hub, which must not block ------------------------------------------------------------------------
+
+
+def run_soon(callback: Callable[..., object], *args: Any) -> None:
+    """Call it in the hub, after what runs now and is ready to run: at the end of this turn of the loop."""
+    gevent.get_hub().loop.run_callback(callback, *args)
+
+
+def io_watcher(fd: int, events: int, *, first: bool = False) -> Any:
+    """Tells when a raw descriptor is readable (1) or writable (2): ``start(callback)``, ``stop()``, ``close()`` before the descriptor is.
+
+    ``first``: of all that is ready in one turn of the loop it is called before the others.
+    """
+    loop = gevent.get_hub().loop
+    return loop.io(fd, events, True, loop.MAXPRI if first else None)
+
+
+def timer(seconds: float) -> Any:
+    """Fires again and again: ``start(callback)``, ``stop()``, ``close()``.  A loop that was late fires once for all it missed."""
+    return gevent.get_hub().loop.timer(seconds, seconds)
+
+
 def in_thread(function: Callable[..., T], *args: Any) -> T:
     """What ``function`` returns, run in an operating-system thread of the hub's pool; other greenlets go on meanwhile.
 
@@ -256,6 +283,16 @@ def native_close() -> Callable[[int], None]:
     """The ``os.close`` of the system, for files and folders that nobody watches: gevent's own waits a turn of the loop for folders."""
     close: Callable[[int], None] = monkey.get_original("os", "close")
     return close
+
+
+def native_socket(family: int, kind: int, fd: int | None = None) -> Any:
+    """A socket as the system has it, non-blocking, also when the standard library is patched: for callbacks in the hub.
+
+    ``fd``: of a descriptor that is open already.
+    """
+    sock = _socket.socket(family, kind, 0, fd)
+    sock.setblocking(False)
+    return sock
 
 
 def native_lock() -> Any:

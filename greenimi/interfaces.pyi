@@ -122,6 +122,7 @@ class ICodec(Protocol):
     paused: bool
     ended: bool
     partial: int
+    pings: bool
     @property
     def crowded(self) -> bool: ...
     def receive(self, data: bytes) -> Sequence[Message | ProtocolError]: ...

@@ -9,7 +9,7 @@ from __future__ import annotations
 import atexit
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import Context
 from http import HTTPStatus
 from pathlib import Path
@@ -26,7 +26,7 @@ from greenimi.container.context import Scope, current
 from greenimi.dispatch.failure import describe, report
 from greenimi.dispatch.pipeline import HttpPipeline
 from greenimi.errors import BadMessage, ProtocolError, Refusal, StartError, TooLarge
-from greenimi.interfaces import IConnection
+from greenimi.interfaces import IConnection, IPayload
 from greenimi.message import Body, Identity, Request, Response
 
 log = logging.getLogger("greenimi")
@@ -108,6 +108,7 @@ class WsgiConnection:
 
     tls = None  # nothing is known of it
     dialect = None  # nothing can be pushed to it
+    subprotocol = ""
 
     def __init__(self, server: Any, environ: dict[str, Any]) -> None:
         self.number = server.runtime.next_number()
@@ -128,6 +129,17 @@ class WsgiConnection:
     def push(self, framed: bytes, key: str | None = None) -> bool:
         """Never: there is no dialect to frame anything."""
         return False
+
+    def request(self, data: Mapping[str, Any], timeout: float = 10.0) -> Any:
+        raise TypeError("an HTTP connection has no messages of its own accord")
+
+    @property
+    def payload(self) -> IPayload:
+        raise TypeError("an HTTP connection has no messages of its own accord")
+
+    @payload.setter
+    def payload(self, payload: str | IPayload) -> None:
+        raise TypeError("an HTTP connection has no messages of its own accord")
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """The connection is not ours to close."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import socket
 import subprocess
 import sys
 import threading
@@ -316,6 +317,63 @@ def test_importing_it_patches_nothing() -> None:
     assert python("import socket, threading, greenimi.green, greenimi.app\nprint(socket.socket.__module__, threading.Lock.__module__)") == (
         f"socket {_thread.__name__}"
     )
+
+
+# -- callbacks -----------------------------------------------------------------------------------------------------
+
+
+def test_run_soon_comes_at_the_end_of_the_turn() -> None:
+    seen: list[str] = []
+    green.run_soon(seen.append, "soon")
+    assert seen == []
+    green.sleep(0)
+    assert seen == ["soon"]
+
+
+def test_of_what_is_ready_in_one_turn_the_first_come_first() -> None:
+    seen: list[str] = []
+    pairs = [socket.socketpair() for _ in range(3)]
+    watchers = []
+
+    def take(name: str, sock: socket.socket) -> None:
+        seen.append(name)
+        sock.recv(1)
+
+    for name, (ours, theirs) in zip(("one", "first", "two"), pairs, strict=True):
+        watcher = green.io_watcher(ours.fileno(), 1, first=name == "first")
+        watcher.start(take, name, ours)
+        watchers.append(watcher)
+        theirs.send(b"x")
+    wait_until(lambda: len(seen) == 3)
+    assert seen[0] == "first"
+    for watcher in watchers:
+        watcher.stop()
+        watcher.close()
+    for sock in (sock for pair in pairs for sock in pair):
+        sock.close()
+
+
+def test_a_timer_fires_again_and_again_until_it_is_stopped() -> None:
+    seen: list[int] = []
+    timer = green.timer(0.001)
+    timer.start(seen.append, 1)
+    wait_until(lambda: len(seen) == 3)
+    timer.stop()
+    timer.close()
+    green.sleep(0.01)
+    assert len(seen) == 3
+
+
+def test_a_native_socket_waits_for_nobody() -> None:
+    ours, theirs = socket.socketpair()
+    sock = green.native_socket(socket.AF_UNIX, socket.SOCK_STREAM, ours.detach())
+    assert not isinstance(sock, socket.socket)
+    with pytest.raises(BlockingIOError):
+        sock.recv(1)
+    theirs.send(b"x")
+    assert sock.recv(1) == b"x"
+    sock.close()
+    theirs.close()
 
 
 # -- drivers ---------------------------------------------------------------------------------------------------------

@@ -30,6 +30,8 @@ def member(node: ast.stmt) -> tuple[str, str]:
     match node:
         case ast.FunctionDef(name=name, decorator_list=[ast.Name(id="property")]):
             return name, ""
+        case ast.FunctionDef(name=name, decorator_list=[ast.Attribute(attr="setter")]):
+            return name, ""
         case ast.FunctionDef(name=name, args=arguments, returns=returns):
             if arguments.args and arguments.args[0].arg == "self":
                 del arguments.args[0]

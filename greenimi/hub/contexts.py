@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -71,10 +72,13 @@ class Context:
         connection = self._hub.connections.get(self._number)
         if connection is not None:
             return _wait(self._hub, connection, name, seconds)
-        found = self._ask("wait", name, seconds, longer=seconds)
-        if not found:
-            raise TimeoutError(f"nobody set {name} within {seconds} seconds")
-        return found[0]
+        while True:
+            found = self._ask("wait", name, min(seconds, _LONGEST_USE), longer=min(seconds, _LONGEST_USE))
+            if found:
+                return found[0]
+            seconds -= _LONGEST_USE
+            if seconds <= 0:
+                raise TimeoutError(f"nobody set {name} in time")
 
     @contextmanager
     def use(self) -> Iterator[dict[str, Any]]:
@@ -85,14 +89,19 @@ class Context:
                 yield connection.data
                 _tell(connection)
             return
-        data = cast("dict[str, Any]", self._ask("lock", longer=_LONGEST_USE))
-        before = dict(data)
+        use = secrets.token_hex(8)
         try:
+            data = cast("dict[str, Any]", self._ask("lock", use, longer=_LONGEST_USE))
+            before = {name: packets.encode_value(value) for name, value in data.items()}
             yield data
+            after = {name: packets.encode_value(value) for name, value in data.items()}
+            changed = {name: data[name] for name, encoded in after.items() if before.get(name) != encoded}
+            done = self._ask("unlock", use, [changed, list(before.keys() - after.keys())])
         except BaseException:
-            self._ask("unlock", value=before)
+            packet = packets.Shared(self._number, "give up", use, None)
+            self._hub.relay.tell([process_of(self._number)], packets.encode(packet))
             raise
-        if not self._ask("unlock", value=data):
+        if not done:
             raise Unreachable("the data were in use for too long, others have them now: nothing was changed")
 
     def ask_links(self, what: str) -> Any:
@@ -170,12 +179,22 @@ def _wait(hub: Hub, connection: IConnection, name: str, seconds: float) -> Any:
     return connection.data[name]
 
 
+class _Use:
+    """The data of a connection are in use by a process, or will be when others are done."""
+
+    __slots__ = ("done", "process")
+
+    def __init__(self, process: int) -> None:
+        self.process = process
+        self.done = Event()
+
+
 class Contexts:
     """Does what other processes ask."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._uses: dict[tuple[int, int], tuple[Event, dict[str, Any]]] = {}  # by connection and process
+        self._uses: dict[tuple[int, str], _Use] = {}  # by process, and its own name for it
 
     def called(self, packet: packets.Shared, sender: int, answer: Callable[[bytes], None]) -> None:
         """In the hub; what waits does so in a greenlet."""
@@ -183,53 +202,66 @@ class Contexts:
         if connection is None:
             _answer(answer, None, found=False)
         elif packet.operation == "lock":
-            spawn(self._use, connection, sender, answer)
+            use = self._uses[sender, packet.name] = _Use(sender)
+            spawn(self._use, connection, use, (sender, packet.name), answer)
         elif packet.operation == "unlock":
-            _answer(answer, self._used(connection, sender, packet.value))
+            _answer(answer, self._used(connection, self._uses.get((sender, packet.name)), packet.value))
+        elif packet.operation == "give up":
+            self._give_up(self._uses.get((sender, packet.name)))
         elif packet.operation == "wait":
             spawn(self._wait, connection, packet.name, packet.value, answer)
         else:
             _answer(answer, operate(connection, packet.operation, packet.name, packet.value))
 
-    def _use(self, connection: IConnection, sender: int, answer: Callable[[bytes], None]) -> None:
-        done = Event()
-        place = (connection.number, sender)
-        with _lock(connection):
-            self._uses[place] = (done, dict(connection.data))
-            try:
-                _answer(answer, dict(connection.data))
-                done.wait(_LONGEST_USE)
-            finally:
-                del self._uses[place]
+    def _use(self, connection: IConnection, use: _Use, place: tuple[int, str], answer: Callable[[bytes], None]) -> None:
+        try:
+            with _lock(connection):
+                if not use.done.is_set() and _answer(answer, dict(connection.data)):
+                    use.done.wait(_LONGEST_USE)
+        finally:
+            del self._uses[place]
 
-    def _used(self, connection: IConnection, sender: int, data: dict[str, Any]) -> bool:
-        """Take over what a process made of the data, but leave alone what it did not change.  False: its time is over."""
-        use = self._uses.get((connection.number, sender))
-        if use is None:
+    def _used(self, connection: IConnection, use: _Use | None, made: list[Any]) -> bool:
+        """Take over what a process changed in the data.  False: its time is over."""
+        if use is None or use.done.is_set():
             return False
-        done, before = use
-        for name in before.keys() - data.keys():
+        changed, removed = made
+        for name in removed:
             connection.data.pop(name, None)
-        connection.data.update({name: value for name, value in data.items() if name not in before or before[name] != value})
+        connection.data.update(changed)
         _tell(connection)
-        done.set()
+        use.done.set()
         return True
+
+    def _give_up(self, use: _Use | None) -> None:
+        if use is not None:
+            use.done.set()
+
+    def lost(self, process: int) -> None:
+        """A process is gone: what it used is free."""
+        for use in self._uses.values():
+            if use.process == process:
+                use.done.set()
 
     def _wait(self, connection: IConnection, name: str, seconds: float, answer: Callable[[bytes], None]) -> None:
         try:
-            found = [_wait(self._hub, connection, name, min(seconds, 3600.0))]
-        except (TimeoutError, ConnectionClosed):
-            found = []
-        _answer(answer, found)
+            _answer(answer, [_wait(self._hub, connection, name, seconds)])
+        except TimeoutError:
+            _answer(answer, [])
+        except ConnectionClosed:
+            _answer(answer, None, found=False)
 
     def gone(self, connection: IConnection) -> None:
         """Wake who waits for what it would have said."""
         _tell(connection)
 
 
-def _answer(answer: Callable[[bytes], None], result: Any, *, found: bool = True) -> None:
+def _answer(answer: Callable[[bytes], None], result: Any, *, found: bool = True) -> bool:
+    """False: the result cannot be told."""
     try:
         told = packets.encode_value([found, result, ""])
-    except (TypeError, OverflowError) as error:
-        told = packets.encode_value([True, None, f"it cannot leave its process: {error}"])
+    except packets.UNTELLABLE as error:
+        answer(packets.encode_value([True, None, f"it cannot leave its process: {error}"]))
+        return False
     answer(told)
+    return True

@@ -48,15 +48,15 @@ class Delivery:
         return delivery
 
     def _settle(self) -> None:
-        others, self._others = self._others, ()
-        for other in others:
-            self._there += other.delivered
-            self._silent += other.unknown
-        calls, self._calls = self._calls, None
-        if calls is not None:
-            answers = calls.wait(self._wait)
+        if self._calls is not None:
+            answers = self._calls.wait(self._wait)
             self._there = sum(int.from_bytes(answer, "big") for _, answer in answers)
             self._silent = self.published - len(answers)
+            self._calls = None
+        elif self._others:
+            self._there = sum(other.delivered for other in self._others)
+            self._silent = sum(other.unknown for other in self._others)
+            self._others = ()
 
     def __repr__(self) -> str:
         if self._calls is not None:

@@ -1,4 +1,8 @@
-"""What the Hub tells listeners: ``@listener def greet(event: UserJoined)``."""
+"""What the Hub tells listeners: ``@listener def greet(event: UserJoined)``.
+
+They are called soon after it happened, in order, in a greenlet of their own: a slow one holds up the later events of its process only, and
+the error of one is logged.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from greenimi.errors import Overloaded, Refusal
@@ -15,9 +17,13 @@ from greenimi.interfaces import IConnection
 if TYPE_CHECKING:
     from greenimi.hub.hub import Hub
 
+log = logging.getLogger("greenimi.hub")
+
 _MOST_TOLD = 100  # users who left for good, told in one look
 _LONGEST_NAME = 255
-_BACK = 10.0  # seconds for a client that is back to enter its groups again
+
+BACK = 10.0
+"""Seconds for a client that is back to take its places again."""
 
 
 class GroupFull(Refusal):
@@ -50,7 +56,8 @@ class Groups:
         """Put a connection into a group; False when it is in it, or closed.
 
         ``place`` (offset, epoch): where its client stopped reading the history; what came since is sent to it.  May wait for the store.
-        Raises GroupFull over a limit, Overloaded when there are too many groups, or the store cannot tell.
+        Raises GroupFull over a limit, Overloaded when there are too many groups, or the store cannot tell, TypeError for an ``info``
+        that has no MessagePack.
         """
         hub = self._hub
         if connection.number not in hub.connections:
@@ -60,53 +67,58 @@ class Groups:
             return False
         self._check(name, links)
         rules = self.rules(name)
+        encoded = packets.encode_value(info)
+        member = _member(links, connection)
         links.groups[name] = info
         try:
-            first = self._enter(name, connection, links, rules, info)
-            if name in links.groups and rules.history:
+            first = self._enter(name, member, connection.number, encoded, rules)
+            if first:
+                hub.tell(UserJoined(name, _user_of(member), info))
+            if rules.history:
                 hub.histories.attach(name, connection, place)
-        except BaseException:
+        except BaseException as error:
             links.groups.pop(name, None)
+            self._undo(name, connection, rules, entered=not isinstance(error, GroupFull))
             raise
         if name not in links.groups or connection.number not in hub.connections:  # it left while we waited
-            self._leave_store(name, connection.number, rules)
+            self._undo(name, connection, rules, entered=True)
             return False
         if not rules.history:
             hub.attach(target_of(name), connection)
-        hub.events.emit(GroupJoined(name, connection))
-        if first:
-            self._tell(name, links, connection, info, rules)
+        hub.tell(GroupJoined(name, connection))
+        if first and rules.announce:
+            self._announce(name, "$join", _user_of(member), info)
         return True
 
     def _check(self, name: str, links: Links) -> None:
         hub = self._hub
-        if not name or len(name) > _LONGEST_NAME:
-            raise ValueError(f"a group's name has 1 to {_LONGEST_NAME} characters, not {len(name)}")
+        if not name or len(name.encode()) > _LONGEST_NAME:
+            raise ValueError(f"a group's name has 1 to {_LONGEST_NAME} bytes, not {len(name.encode())}")
         if len(links.groups) >= hub.settings.groups_each:
             raise GroupFull(f"a connection may be in {hub.settings.groups_each} groups, its limit")
-        if not hub.has(target_of(name)) and hub.targets_count >= hub.settings.group_count:
+        if not hub.has(target_of(name)) and hub.groups_count >= hub.settings.group_count:
             raise Overloaded(f"this process has {hub.settings.group_count} groups, its limit")
 
-    def _enter(self, name: str, connection: IConnection, links: Links, rules: GroupSettings, info: Any) -> bool:
-        """Whether its user was not there before, as far as somebody counts."""
+    def _enter(self, name: str, member: str, number: int, info: bytes, rules: GroupSettings) -> bool:
+        """Whether its user was not there before, and that is to be told."""
         if not (rules.limit or rules.presence):
             return False
-        hub = self._hub
-        entered, first = hub.store.enter(
-            name, _member(links, connection), connection.number, hub.process, packets.encode_value(info), rules.limit
-        )
+        entered, first = self._hub.store.enter(name, member, number, self._hub.process, info, rules.limit)
         if not entered:
             raise GroupFull(f"{name} has {rules.limit} connections, its limit")
         return first and rules.presence
 
-    def _tell(self, name: str, links: Links, connection: IConnection, info: Any, rules: GroupSettings) -> None:
-        user = _user_of(_member(links, connection))
-        self._hub.events.emit(UserJoined(name, user, info))
-        if rules.announce:
-            self._announce(name, "$join", user, info)
+    def _undo(self, name: str, connection: IConnection, rules: GroupSettings, *, entered: bool) -> None:
+        """A connection did not come into a group after all."""
+        self._hub.detach(target_of(name), connection)
+        if entered and (rules.limit or rules.presence):
+            self._hub.later.add(partial(self._leave_store, name, connection.number, rules))
 
     def _announce(self, name: str, event: str, user: str, info: Any) -> None:
-        self._hub.push(target_of(name), Outgoing(envelope({"user": user, "info": info}, event, name)))
+        try:
+            self._hub.push(target_of(name), Outgoing(envelope({"user": user, "info": info}, event, name)))
+        except (TypeError, ValueError) as error:
+            log.info("nobody in %s can be told %s: %s", name, event, error)
 
     # -- going -------------------------------------------------------------------------------------------------------
     def part(self, name: str, connection: IConnection) -> bool:
@@ -114,12 +126,19 @@ class Groups:
         links = connection.links
         if links is None or name not in links.groups:
             return False
-        del links.groups[name]
-        links.places.pop(name, None)
-        self._hub.detach(target_of(name), connection)
-        self._hub.events.emit(GroupLeft(name, connection))
-        self._leave_store(name, connection.number, self.rules(name))
-        return True
+        rules = self.rules(name)
+        left = self._hub.store.leave(name, connection.number) if rules.limit or rules.presence else None
+        if name not in links.groups or connection.number not in self._hub.connections:  # somebody else was faster
+            here = False
+        else:
+            here = True
+            del links.groups[name]
+            links.places.pop(name, None)
+            self._hub.detach(target_of(name), connection)
+            self._hub.tell(GroupLeft(name, connection))
+        if left is not None:
+            self.left(name, *left)
+        return here
 
     def gone(self, connection: IConnection, links: Links, seconds: float) -> None:
         """A connection is closed: it leaves all its groups, as others see it after that many seconds.  Does not wait."""
@@ -129,8 +148,8 @@ class Groups:
             hub.detach(target_of(name), connection)
             rules = self.rules(name)
             if rules.limit or rules.presence:
-                hub.later.add(lambda name=name, rules=rules: self._leave_store(name, number, rules, seconds))  # type: ignore[misc]
-            hub.events.emit(GroupLeft(name, connection))
+                hub.later.add(partial(self._leave_store, name, number, rules, seconds))
+            hub.tell(GroupLeft(name, connection))
 
     def _leave_store(self, name: str, number: int, rules: GroupSettings, seconds: float = 0.0) -> None:
         if rules.limit or rules.presence:
@@ -140,25 +159,31 @@ class Groups:
 
     def enter_again(self, connection: IConnection, links: Links) -> None:
         """Have the store know again in which groups it is, as far as they are not full now: it leaves those."""
+        member = _member(links, connection)
         for name, info in list(links.groups.items()):
+            rules = self.rules(name)
             try:
-                if self._enter(name, connection, links, self.rules(name), info):
-                    self._tell(name, links, connection, info, self.rules(name))
+                if self._enter(name, member, connection.number, packets.encode_value(info), rules):
+                    self._hub.tell(UserJoined(name, _user_of(member), info))
+                    if rules.announce:
+                        self._announce(name, "$join", _user_of(member), info)
             except GroupFull:
                 self.part(name, connection)
+            if name not in links.groups or connection.number not in self._hub.connections:  # it left meanwhile
+                self._leave_store(name, connection.number, rules)
 
     def make_room(self, name: str, old: int) -> None:
         """The client of an old connection is about to enter again: its place may be taken, and nobody is told that it left."""
         rules = self.rules(name)
         if rules.limit or rules.presence:
-            self._leave_store(name, old, rules, _BACK)
+            self._leave_store(name, old, rules, BACK)
 
     def left(self, name: str, member: str, info: bytes) -> None:
         """A user is not there any more."""
         rules = self.rules(name)
         if rules.presence:
             told = packets.decode_value(info)
-            self._hub.events.emit(UserLeft(name, _user_of(member), told))
+            self._hub.tell(UserLeft(name, _user_of(member), told))
             if rules.announce:
                 self._announce(name, "$leave", _user_of(member), told)
 

@@ -1,14 +1,17 @@
 """The last messages of groups that keep some.  The store is the log: what this process sends on, it reads there, in order.
 
-For each group with members here there is a cursor, up to which they were told.  Who comes back is first told what he missed up to the
-cursor, and is one of the members from then on: so nothing is lost or told twice, whoever sends or dies meanwhile.
+For each group with members here there is a cursor, up to which they were told.  News of the next message are told as they come, what lies
+between is read in the store.  Who comes back is first told what he missed up to the cursor, and is one of the members from then on: so
+nothing is lost or told twice, whoever sends or dies meanwhile.
 """
 
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from greenimi.errors import Overloaded
 from greenimi.hub import packets
 from greenimi.hub.delivery import Delivery
 from greenimi.hub.groups import target_of
@@ -34,7 +37,7 @@ class _Cursor:
         self.offset = offset
         self.epoch = epoch
         self.busy = False  # its news are about to be read
-        self.fresh = True  # others may not have known of us when we looked
+        self.fresh = True  # news may have been missed: others did not know of us when we looked, or the store could not be read
 
 
 class _Missed:
@@ -67,121 +70,169 @@ class Histories:
         rules = hub.groups.rules(name)
         message = packets.encode_value([event, data, skip])
         offset, epoch = hub.store.append(name, message, rules.history, rules.history_age)
-        self.news(name, offset, epoch)
+        self.news(name, offset, epoch, message)
         others = hub.relay.interested(target_of(name))
         here = len(hub.of(target_of(name)))
         if not others:
             return Delivery(here)
-        return Delivery(here, hub.relay.call(others, packets.encode(packets.News(name, offset, epoch))), hub.settings.wait)
+        news = packets.encode(packets.News(name, offset, epoch, message))
+        return Delivery(here, hub.relay.call(others, news), hub.settings.wait)
 
-    def news(self, name: str, offset: int, epoch: str) -> None:
-        """The history has grown up to an offset: tell the members soon.  Does not wait."""
+    def news(self, name: str, offset: int, epoch: str, message: bytes) -> None:
+        """The history has grown up to an offset.  The next message is told at once, others when the store was read.  Does not wait."""
         cursor = self._cursors.get(name)
         if cursor is None:
             return
-        if cursor.epoch != epoch:  # the store began anew
-            cursor.offset, cursor.epoch = offset - 1, epoch
-            self._say_where(name, cursor)
-        if not cursor.busy and cursor.offset < offset:
+        if cursor.epoch == epoch and cursor.offset + 1 == offset:
+            self._tell(name, cursor, offset, message)
+        elif cursor.epoch != epoch or cursor.offset < offset:
+            self._read_soon(name, cursor)
+
+    def _tell(self, name: str, cursor: _Cursor, offset: int, message: bytes) -> None:
+        cursor.offset = offset
+        outgoing, skip = _outgoing(name, offset, message)
+        self._hub.of(target_of(name)).push(outgoing, skip)
+
+    def _read_soon(self, name: str, cursor: _Cursor) -> None:
+        if not cursor.busy:
             cursor.busy = True
-            self._reader.add(lambda: self._read(name, cursor))
+            self._reader.add(partial(self._read, name, cursor))
 
     def _read(self, name: str, cursor: _Cursor) -> None:
+        """Tell the members what the store has behind the cursor; those that are lost there are told so.  May wait for the store."""
         cursor.busy = False
-        hub = self._hub
-        while True:
-            found = hub.store.since(name, cursor.offset, _BATCH)
-            for offset, message in found:
-                if offset <= cursor.offset:
-                    continue  # somebody else was faster
-                cursor.offset = offset
-                outgoing, skip = _outgoing(name, offset, message)
-                hub.of(target_of(name)).push(outgoing, skip)
-            if len(found) < _BATCH:
+        cursor.fresh = True  # until it is done
+        store = self._hub.store
+        last, epoch = store.position(name)
+        if self._cursors.get(name) is not cursor:
+            return
+        if epoch != cursor.epoch:  # the store began anew
+            cursor.offset, cursor.epoch = 0, epoch
+            self._say_where(name, cursor)
+        while cursor.offset < last and cursor.epoch == epoch:
+            found = store.since(name, cursor.offset, _BATCH, epoch)
+            if self._cursors.get(name) is not cursor or cursor.epoch != epoch:
                 return
+            found = [each for each in found if each[0] > cursor.offset]  # somebody else may have been faster
+            if cursor.offset < last and (not found or found[0][0] > cursor.offset + 1):  # there were more than are kept
+                cursor.offset = found[0][0] - 1 if found else last
+                self._say_where(name, cursor)
+            for offset, message in found:
+                self._tell(name, cursor, offset, message)
+        cursor.fresh = False
 
     def look_again(self) -> None:
-        """Look whether news were missed while others did not know yet that we want them.  Called once a second."""
+        """Look whether news were missed.  Called once a second."""
         for name, cursor in list(self._cursors.items()):
             if cursor.fresh:
-                cursor.fresh = False
-                self._reader.add(lambda name=name: self.news(name, *self._hub.store.position(name)))  # type: ignore[misc]
+                self._read_soon(name, cursor)
 
     # -- coming and going --------------------------------------------------------------------------------------------
     def attach(self, name: str, connection: IConnection, place: tuple[int, str] | None) -> None:
         """Make a connection one of the members, from now on or from a place that its client remembers.  May wait for the store."""
-        hub = self._hub
-        hub.want(target_of(name))
-        cursor = self._cursors.get(name)
-        if cursor is None:
-            offset, epoch = hub.store.position(name)
-            cursor = self._cursors.setdefault(name, _Cursor(offset, epoch))
+        cursor = self._cursor(name)
         links = links_of(connection)
         if place is None:
-            links.places[name] = (cursor.offset, cursor.epoch)
-            hub.attach(target_of(name), connection)
-            if links.digest is not None:
-                connection.send(envelope({"offset": cursor.offset, "epoch": cursor.epoch}, "$position", name))
+            if self._is_in(name, connection):
+                self._attach(name, connection, cursor)
+                if links.digest is not None:
+                    _push(connection, Outgoing(envelope({"offset": cursor.offset, "epoch": cursor.epoch}, "$position", name)))
             return
         missed = self._missed(name, cursor, place)
-        links.places[name] = (missed.offset, missed.epoch)
-        hub.keeping.recovered(connection, name, missed)
+        if self._is_in(name, connection):
+            links.places[name] = (missed.offset, missed.epoch)
+            self._hub.of(target_of(name)).discard(connection)
+            self._hub.keeping.recovered(connection, name, missed)
+
+    def _cursor(self, name: str) -> _Cursor:
+        """That of a group, made on demand.  May wait for the store."""
+        self._hub.want(target_of(name))
+        cursor = self._cursors.get(name)
+        if cursor is None:
+            offset, epoch = self._hub.store.position(name)
+            self._hub.want(target_of(name))  # the last member may have left meanwhile
+            cursor = self._cursors.setdefault(name, _Cursor(offset, epoch))
+        return cursor
+
+    def _is_in(self, name: str, connection: IConnection) -> bool:
+        """Whether a connection that enters is still there."""
+        links = connection.links
+        return links is not None and name in links.groups and connection.number in self._hub.connections
+
+    def _attach(self, name: str, connection: IConnection, cursor: _Cursor) -> None:
+        links_of(connection).places[name] = (cursor.offset, cursor.epoch)
+        self._hub.attach(target_of(name), connection)
 
     def go_back(self, name: str, connection: IConnection, place: tuple[int, str]) -> None:
         """Send a member what came behind a place, and go on from there.  What it was sent already comes again, with its offset.
 
         May wait for the store.
         """
-        self._hub.of(target_of(name)).discard(connection)
         self.attach(name, connection, place)
 
     def _missed(self, name: str, cursor: _Cursor, place: tuple[int, str]) -> _Missed:
         offset, epoch = place
-        if epoch == cursor.epoch and offset <= cursor.offset:
-            messages = self._hub.store.since(name, offset, self._hub.groups.rules(name).history)
-            found = [each for each in messages if each[0] <= cursor.offset]
-            if [each[0] for each in found] == list(range(offset + 1, cursor.offset + 1)):
-                return _Missed(cursor.offset, cursor.epoch, recovered=True, messages=found)
+        if epoch == cursor.epoch and offset > cursor.offset:  # another process told its client sooner
+            self._read(name, cursor)
+        until = cursor.offset
+        if epoch == cursor.epoch and offset <= until:
+            messages = self._hub.store.since(name, offset, self._hub.groups.rules(name).history, epoch)
+            found = [each for each in messages if each[0] <= until]
+            if [each[0] for each in found] == list(range(offset + 1, until + 1)):
+                return _Missed(until, epoch, recovered=True, messages=found)
         return _Missed(cursor.offset, cursor.epoch, recovered=False, messages=[])
 
     def go_on(self, name: str, connection: IConnection, missed: _Missed) -> None:
         """Send what was missed, and what came since; the connection is one of the members then.  May wait for the store."""
-        hub = self._hub
         offset = missed.offset
-        self._send(name, connection, missed.messages)
-        while connection.links is not None and name in connection.links.groups and connection.number in hub.connections:
-            cursor = self._cursors.get(name)
-            if cursor is None or cursor.epoch != missed.epoch or cursor.offset <= offset:
-                hub.attach(target_of(name), connection)
-                return
-            found = [each for each in hub.store.since(name, offset, _BATCH) if each[0] <= cursor.offset]
-            if not found:  # what was kept did not suffice: say so
-                offset = cursor.offset
-                self._say(name, connection, cursor)
-            else:
+        if self._is_in(name, connection):
+            self._send(name, connection, missed.messages)
+        try:
+            while self._is_in(name, connection):
+                cursor = self._cursor(name)
+                if cursor.epoch != missed.epoch:
+                    break
+                if cursor.offset <= offset:
+                    self._attach(name, connection, cursor)
+                    return
+                found = [each for each in self._hub.store.since(name, offset, _BATCH, missed.epoch) if each[0] <= cursor.offset]
+                if not found or found[0][0] != offset + 1:  # what was kept did not suffice
+                    break
                 self._send(name, connection, found)
                 offset = found[-1][0]
+        except Overloaded:
+            log.warning("what was said in %s meanwhile cannot be read for %r", name, connection)
+        if self._is_in(name, connection):
+            cursor = self._cursors.setdefault(name, _Cursor(offset, missed.epoch))
+            self._attach(name, connection, cursor)
+            if (cursor.offset, cursor.epoch) != (offset, missed.epoch):
+                _push(connection, _lost(name, cursor))
 
     @staticmethod
     def _send(name: str, connection: IConnection, messages: list[tuple[int, bytes]]) -> None:
         for offset, message in messages:
             outgoing, skip = _outgoing(name, offset, message)
-            framed = None if connection.dialect is None else outgoing.framed(connection.dialect)
-            if framed is not None and connection.number not in skip:
-                connection.push(framed)
+            if connection.number not in skip:
+                _push(connection, outgoing)
 
     def _say_where(self, name: str, cursor: _Cursor) -> None:
-        log.warning("the history of %s began anew", name)
-        for connection in self._hub.of(target_of(name)):
-            self._say(name, connection, cursor)
-
-    @staticmethod
-    def _say(name: str, connection: IConnection, cursor: _Cursor) -> None:
-        connection.send(envelope({"offset": cursor.offset, "epoch": cursor.epoch, "recovered": False}, "$position", name))
+        log.warning("members of %s were not told all messages: its history began anew, or there were more than are kept", name)
+        self._hub.of(target_of(name)).push(_lost(name, cursor))
 
     def forget(self, name: str) -> None:
         """Nobody of this process is in the group any more."""
         self._cursors.pop(name, None)
+
+
+def _push(connection: IConnection, outgoing: Outgoing) -> None:
+    framed = None if connection.dialect is None else outgoing.framed(connection.dialect)
+    if framed is not None:
+        connection.push(framed)
+
+
+def _lost(name: str, cursor: _Cursor) -> Outgoing:
+    """That something was not told, and where it goes on."""
+    return Outgoing(envelope({"offset": cursor.offset, "epoch": cursor.epoch, "recovered": False}, "$position", name))
 
 
 def _outgoing(name: str, offset: int, message: bytes) -> tuple[Outgoing, list[int]]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
-from time import monotonic
+from contextvars import Context
 from typing import Any
 
 from greenimi.container.service import Tier
-from greenimi.errors import GreenimiError
+from greenimi.errors import GreenimiError, Overloaded
 from greenimi.event import Events
-from greenimi.green import sleep, spawn
+from greenimi.green import Event, spawn
 from greenimi.hub import packets, users
 from greenimi.hub.contexts import Contexts
 from greenimi.hub.delivery import Delivery
@@ -37,6 +37,9 @@ log = logging.getLogger("greenimi.hub")
 
 _ALIVE = 10.0
 """Seconds that the store believes a process to be there without hearing of it."""
+
+_BEAT = 1.0
+"""Seconds between two looks at what changes by itself."""
 
 _LEAVE = 5.0
 """Seconds at most for what has to be stored when a process ends."""
@@ -73,6 +76,8 @@ class Hub:
         self.connections: dict[int, IConnection] = {}
         self.payloads: dict[str, IPayload] = {}
         self.later = Later()
+        self._changes = Later()  # that others ask for
+        self._told = Later()
         self.groups = Groups(self)
         self.users = users.Users(self)
         self.histories = Histories(self)
@@ -82,6 +87,7 @@ class Hub:
         self._counts = {"g": 0, "s": 0, "u": 0}  # of targets, by kind
         self._wanted: set[str] = set()  # what others were told that we want
         self._pulse: Any = None
+        self._ending = Event()
 
     @property
     def process(self) -> int:
@@ -116,7 +122,9 @@ class Hub:
 
     def restore(self, connection: IConnection, token: str) -> bool:
         """See ``Keeping.restore``.  For clients with a protocol of their own; greenimi.js and its like say ``$hello``."""
-        return self.keeping.restore(connection, token)
+        restored = self.keeping.restore(connection, token)
+        self.keeping.send_missed(connection)
+        return restored
 
     def token(self, connection: IConnection) -> str:
         """See ``Keeping.token``."""
@@ -134,24 +142,27 @@ class Hub:
         if identity is not None and not self.users.bind(identity.id, connection):
             log.info("%r is not bound to its user: another connection has claimed him, or it is closed", connection)
 
-    def gone(self, connection: IConnection) -> None:
-        """It is closed.  Does not wait; does nothing for one that is not here."""
+    def gone(self, connection: IConnection, seconds: float | None = None) -> None:
+        """It is closed.  Does not wait; does nothing for one that is not here.
+
+        ``seconds``: for how long its places are kept, when its client has its record already.
+        """
         if self.connections.pop(connection.number, None) is None:
             return
         self.detach(server_target(connection.server.name), connection)
         links: Links | None = connection.links
         if links is not None:
-            seconds = self.keeping.gone(connection, links)
+            kept = self.keeping.gone(connection, links)
+            seconds = kept if seconds is None else seconds
             self.groups.gone(connection, links, seconds)
             self.users.gone(connection, links, seconds)
             self.contexts.gone(connection)
 
-    give_up = gone
-
     # -- targets -----------------------------------------------------------------------------------------------------
     @property
-    def targets_count(self) -> int:
-        return len(self._targets)
+    def groups_count(self) -> int:
+        """Groups that have members in this process."""
+        return self._counts["g"]
 
     def has(self, target: str) -> bool:
         """Whether somebody of this process is in it."""
@@ -177,12 +188,13 @@ class Hub:
 
     def detach(self, target: str, connection: IConnection) -> None:
         members = self._targets.get(target)
-        if members is None:
-            return
-        members.discard(connection)
-        if not members:
+        if members is not None:
+            members.discard(connection)
+            if members:
+                return
             del self._targets[target]
             self._counts[target[0]] -= 1
+        if target in self._wanted:
             self._wanted.discard(target)
             self.relay.interest(target, here=False)
             if target.startswith("g:"):
@@ -288,20 +300,20 @@ class Hub:
         elif type(found) is packets.Shared:
             self.contexts.called(found, sender, answer)
         elif type(found) is packets.Surrender:
-            answer(self.keeping.surrender(found.number, found.digest))
+            self.keeping.surrender(found.number, found.digest, answer)
         elif type(found) is packets.Change:
-            self.later.add(lambda: answer(self._change(found)))
+            self._changes.add(lambda: answer(self._change(found)))
         elif type(found) is packets.Say:
             answer(packets.number(1))
             self.say(found.action, packets.decode_value(found.data))
 
     def _take(self, push: packets.Push) -> int:
-        message = push.outgoing()
+        message = push.outgoing(self.payloads)
         if push.numbers:
-            found = [self.connections[number] for number in push.numbers if number in self.connections]
             members = Members()
-            for connection in found:
-                members.add(connection)
+            for number in push.numbers:
+                if number in self.connections:
+                    members.add(self.connections[number])
             return members.push(message, push.skip)
         if push.target == "*":
             return sum(self.of(target).push(message, push.skip) for target in self._servers())
@@ -317,6 +329,8 @@ class Hub:
             done = connection is not None and self.change(connection, change.what, change.name, change.info)
         except GreenimiError as error:
             return packets.encode_value([False, error.text, error.status])
+        except (TypeError, ValueError) as error:
+            return packets.encode_value([False, str(error), 400])
         return packets.encode_value([done, "", 0])
 
     def change(self, connection: IConnection, what: str, name: str, info: Any = None) -> bool:
@@ -333,19 +347,28 @@ class Hub:
         return links is not None and links.user == name and self.users.free(connection)
 
     def say(self, action: str, data: Any) -> None:
-        """Tell the listeners of this process, in a greenlet of their own."""
-        spawn(self.events.emit, f"worker.{action}", data=data)
+        """Tell the listeners of this process, in a greenlet of their own that has none of the caller's context."""
+        Context().run(spawn, self.events.emit, f"worker.{action}", data=data)
+
+    def tell(self, event: object) -> None:
+        """Tell listeners of this process what happened, soon, one event after the other: they hold up and break nothing else."""
+        self._told.add(lambda: self.events.emit(event))
 
     def push_to_everyone(self, message: Outgoing, skip: Collection[int]) -> Delivery:
         here = sum(self.of(target).push(message, skip) for target in self._servers())
         others = self.relay.processes()
-        return self._publish(others, "*", (), message, skip, here) if others else Delivery(here)
+        if others:
+            return self._publish(others, "*", (), message, skip, here)
+        if message.error is not None and not here:
+            raise message.error
+        return Delivery(here)
 
     def joined(self, process: int) -> None:
-        log.info("process %d is there", process)
+        log.debug("process %d is there", process)
 
     def lost(self, process: int) -> None:
-        log.info("process %d is gone", process)
+        log.debug("process %d is gone", process)
+        self.contexts.lost(process)
         if not self.relay.lives(process):  # else its time in the store runs out, when it does not come back
             self.later.add(lambda: self._bury(process))
 
@@ -359,6 +382,7 @@ class Hub:
         self.relay, self.store = self.drivers()
         self.relay.start(self)
         self.store.alive(self.process, _ALIVE)
+        self._ending.clear()
         self._pulse = spawn(self._beat)
 
     def drain(self) -> None:
@@ -367,16 +391,17 @@ class Hub:
     def stop(self) -> None:
         """Store what is left to be stored, and leave the others."""
         if self._pulse is not None:
-            self._pulse.kill()
+            self._ending.set()
+            self._pulse.join(_LEAVE)
             self._pulse = None
             if not self.later.wait(_LEAVE):
                 log.warning("%d things could not be stored in time", len(self.later))
+            self._told.wait(_LEAVE)
             self.relay.stop()
         self.store.close()
 
     def _enter_again(self) -> None:
         """The store may have given up this process: say anew who is here."""
-        self.store.alive(self.process, _ALIVE)
         for connection in list(self.connections.values()):
             if connection.links is not None:
                 self.users.claim_again(connection, connection.links)
@@ -384,19 +409,17 @@ class Hub:
 
     def _beat(self) -> None:
         turn = 0
-        last = monotonic()
-        while True:
-            sleep(1.0)
+        while not self._ending.wait(_BEAT):
             turn += 1
-            if monotonic() - last > _ALIVE:
-                log.warning("this process stood still for %.0f seconds", monotonic() - last)
-                self.later.add(self._enter_again)
-            last = monotonic()
             try:
+                if not turn % 3 and not self.store.alive(self.process, _ALIVE):
+                    log.warning("the others took this process for gone: it stood still, or nobody heard of it")
+                    self.later.add(self._enter_again)
                 self.histories.look_again()
                 self.groups.tell_expired()
                 if not turn % 3:
-                    self.store.alive(self.process, _ALIVE)
                     self.store.collect(1000)
+            except Overloaded as error:
+                log.warning("%s", error.text)
             except Exception:
                 log.exception("the store cannot be used")

@@ -9,12 +9,15 @@ import hashlib
 import hmac
 import logging
 import secrets
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from greenimi.errors import Refused
+from greenimi.green import Event
 from greenimi.hub import packets
 from greenimi.hub.events import ConnectionRestored
-from greenimi.hub.groups import GroupFull
+from greenimi.hub.groups import BACK, GroupFull
 from greenimi.hub.ids import parse, process_of
 from greenimi.hub.links import Links, links_of
 from greenimi.interfaces import IConnection
@@ -44,7 +47,8 @@ class Keeping:
         self._on_the_way: dict[bytes, bytes] = {}  # records that the store does not have yet
         self.kept_count = 0
         self.restored_count = 0
-        self._missed: dict[int, list[tuple[str, _Missed]]] = {}  # to be sent behind an answer, by connection
+        self._storing: bytes | None = None  # the one that it is about to get
+        self._missed: dict[int, dict[str, _Missed]] = {}  # to be sent behind an answer, by connection and group
 
     def token(self, connection: IConnection) -> str:
         """A new token for its client; an older one means nothing any more."""
@@ -55,36 +59,49 @@ class Keeping:
     # -- what is lost ------------------------------------------------------------------------------------------------
     def gone(self, connection: IConnection, links: Links) -> float:
         """A connection is closed: for how many seconds it is kept.  Does not wait."""
-        hub = self._hub
         self._missed.pop(connection.number, None)
-        if links.digest is None or not hub.settings.keep:
+        links.after = None
+        if links.digest is None or not self._hub.settings.keep:
             return 0.0
-        digest, record = links.digest, _record(connection, links)
-        self._on_the_way[digest] = record
+        record = _record(connection, links)
+        if not record:
+            return 0.0
+        self._on_the_way[links.digest] = record
         self.kept_count += 1
-        hub.later.add(lambda: self._keep(digest, record))
-        return hub.settings.keep
+        self._hub.later.add(partial(self._keep, links.digest))
+        return self._hub.settings.keep
 
-    def _keep(self, digest: bytes, record: bytes) -> None:
-        if digest in self._on_the_way:  # its client was not faster
+    def _keep(self, digest: bytes) -> None:
+        record = self._on_the_way.pop(digest, None)
+        if record is not None:  # its client was not faster
+            self._storing = digest
             try:
                 self._hub.store.keep(digest, record, self._hub.settings.keep)
             finally:
-                self._on_the_way.pop(digest, None)
+                self._storing = None
 
-    def surrender(self, number: int, digest: bytes) -> bytes:
-        """The record of a connection that is, or was a moment ago, of this process, which is closed; empty for a wrong token."""
+    def surrender(self, number: int, digest: bytes, answer: Callable[[bytes], object]) -> None:
+        """Answer with the record of a connection that is, or was a moment ago, of this process, which is closed.
+
+        With nothing for a wrong token, and when the store has the record: the answer comes when that is so.  Does not wait.
+        """
         record = self._on_the_way.pop(digest, None)
-        if record is not None:
-            return record
+        if record is None and digest == self._storing:
+            self._hub.later.add(lambda: answer(b""))
+            return
+        answer(self._give_up(number, digest) if record is None else record)
+
+    def _give_up(self, number: int, digest: bytes) -> bytes:
         connection = self._hub.connections.get(number)
         links = None if connection is None else connection.links
         if connection is None or links is None or links.digest is None or not hmac.compare_digest(links.digest, digest):
             return b""
         record = _record(connection, links)
+        if not record:
+            return b""
         links.digest = None
+        self._hub.gone(connection, BACK)
         connection.close(TAKEN_OVER, "taken over")
-        self._hub.give_up(connection)
         return record
 
     # -- who is back -------------------------------------------------------------------------------------------------
@@ -93,9 +110,12 @@ class Keeping:
 
         ``places``: the last offset and the epoch that its client knows of groups with history.  False for a token that nothing is kept
         under (any more).  Raises Refused, and closes the connection, after too many of those.  May wait for other processes and the store.
+
+        When it raises, or the connection is lost meanwhile, the token is good for another time.
         """
         links = links_of(connection)
-        record = self._find(token)
+        digest = _digest(token) if token.isascii() and len(token) <= _LONGEST_TOKEN else b""
+        record = self._find(parse(token.partition(".")[0]), digest) if digest and digest != links.digest else b""
         if not record:
             links.failures += 1
             if links.failures >= _MOST_FAILURES:
@@ -103,23 +123,35 @@ class Keeping:
                 connection.close(4000 + Refused.status, "too many wrong tokens")
                 raise Refused("too many wrong tokens")
             return False
-        self._apply(connection, links, packets.decode_value(record), places or {})
-        self.restored_count += 1
-        return True
+        whole = False
+        try:
+            if connection.number in self._hub.connections:
+                self._apply(connection, links, packets.decode_value(record), places or {})
+            whole = connection.number in self._hub.connections
+        finally:
+            if not whole:
+                self._hub.later.add(partial(self._hub.store.keep, digest, record, self._hub.settings.keep))
+        self.restored_count += whole
+        return whole
 
-    def _find(self, token: str) -> bytes:
+    def _find(self, number: int, digest: bytes) -> bytes:
         hub = self._hub
-        number = parse(token.partition(".")[0]) if len(token) <= _LONGEST_TOKEN else -1
-        if number < 0 or not token.isascii():
+        if number < 0:
             return b""
-        digest = _digest(token)
+        found: list[bytes] = []
         process = process_of(number)
         if process == hub.process:
-            record = self.surrender(number, digest)
+            done = Event()
+
+            def answer(record: bytes) -> None:
+                found.append(record)
+                done.set()
+
+            self.surrender(number, digest, answer)
+            done.wait(hub.settings.wait)
         else:
-            calls = hub.relay.call([process], packets.encode(packets.Surrender(number, digest)))
-            record = b"".join(answer for _, answer in calls.wait(hub.settings.wait)) if calls.number else b""
-        return record or hub.store.take(digest) or b""
+            found += [answer for _, answer in hub.ask([process], packets.Surrender(number, digest))]
+        return b"".join(found) or hub.store.take(digest) or b""
 
     def _apply(self, connection: IConnection, links: Links, kept: dict[str, Any], places: dict[str, tuple[int, str]]) -> None:
         hub = self._hub
@@ -129,10 +161,9 @@ class Keeping:
             raise Refused("this token is another user's")
         connection.data.update(kept["data"])
         if user is not None:
-            if kept["claimed"] and not hub.store.inherit(user, old, connection.number, hub.process):
-                log.info("%r is back, but somebody else has the user now", connection)
-            else:
-                hub.users.bind(user, connection)
+            bound = hub.users.take_over(user, old, connection) if kept["claimed"] else hub.users.bind(user, connection)
+            if not bound:
+                log.info("%r is back, but somebody else has its user now, or it is closed", connection)
         links.name = kept["name"]
         for name, info in kept["groups"].items():
             hub.groups.make_room(name, old)
@@ -143,42 +174,48 @@ class Keeping:
                     hub.histories.go_back(name, connection, place)  # it was put in when it connected
             except GroupFull as error:
                 log.info("%r is back, but %s", connection, error.text)
-        hub.events.emit(ConnectionRestored(connection, old))
+        hub.tell(ConnectionRestored(connection, old))
 
     # -- what was said meanwhile -------------------------------------------------------------------------------------
     def recovered(self, connection: IConnection, name: str, missed: _Missed) -> None:
         """Send what was missed when the answer to the message at hand is on its way."""
-        self._missed.setdefault(connection.number, []).append((name, missed))
+        self._missed.setdefault(connection.number, {})[name] = missed
         links_of(connection).after = lambda: self.send_missed(connection)
 
     def told(self, connection: IConnection) -> dict[str, Any]:
         """What will be sent, by group: for the answer."""
-        return {name: missed.told() for name, missed in self._missed.get(connection.number, ())}
+        return {name: missed.told() for name, missed in self._missed.get(connection.number, {}).items()}
 
     def send_missed(self, connection: IConnection) -> None:
         """May wait for the store."""
-        for name, missed in self._missed.pop(connection.number, ()):
-            self._hub.histories.go_on(name, connection, missed)
+        waiting = self._missed.get(connection.number, {})
+        while waiting:
+            name = next(iter(waiting))
+            self._hub.histories.go_on(name, connection, waiting.pop(name))
+        self._missed.pop(connection.number, None)
 
 
 def _record(connection: IConnection, links: Links) -> bytes:
-    """What is kept; data that have no MessagePack are not."""
+    """What is kept; data that have no MessagePack are not.  Nothing when what others were told of it has none (any more)."""
     data = {}
     for name, value in connection.data.items():
         try:
             packets.encode_value(value)
-        except (TypeError, OverflowError, RecursionError):
+        except packets.UNTELLABLE:
             log.info("%r: its %s cannot be kept", connection, name)
         else:
             data[name] = value
-    return packets.encode_value(
-        {
-            "number": connection.number,
-            "data": data,
-            "user": links.user,
-            "claimed": links.claimed,
-            "name": links.name or connection.id,
-            "groups": links.groups,
-            "places": links.places,
-        }
-    )
+    kept = {
+        "number": connection.number,
+        "data": data,
+        "user": links.user,
+        "claimed": links.claimed,
+        "name": links.name or connection.id,
+        "groups": links.groups,
+        "places": links.places,
+    }
+    try:
+        return packets.encode_value(kept)
+    except packets.UNTELLABLE as error:
+        log.warning("%r cannot be kept: %s", connection, error)
+        return b""

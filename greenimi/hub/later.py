@@ -5,29 +5,36 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context
 
-from greenimi.green import Event, spawn
+from greenimi.errors import Overloaded
+from greenimi.green import Event, sleep, spawn
 
 log = logging.getLogger("greenimi.hub")
 
+_TRIES = 20
+_PAUSE = 0.2
+"""Seconds until the next try of a job for which there was no room, or no time."""
+
 
 class Later:
-    """One greenlet, there as long as there is something to do."""
+    """One greenlet, there as long as there is something to do.  It has none of the context of those who add."""
 
     def __init__(self) -> None:
         self._jobs: deque[Callable[[], object]] = deque()
         self._idle = Event()
         self._idle.set()
+        self._tries = _TRIES
 
     def __len__(self) -> int:
         return len(self._jobs)
 
     def add(self, job: Callable[[], object]) -> None:
-        """Never blocks.  Errors of jobs are logged."""
+        """Never blocks.  A job that raises Overloaded is tried again for a while, before those behind it; other errors are logged."""
         self._jobs.append(job)
         if self._idle.is_set():
             self._idle.clear()
-            spawn(self._work)
+            Context().run(spawn, self._work)
 
     def wait(self, seconds: float) -> bool:
         """Until everything is done, at most so long; False when it is not."""
@@ -36,9 +43,24 @@ class Later:
     def _work(self) -> None:
         try:
             while self._jobs:
+                job = self._jobs.popleft()
                 try:
-                    self._jobs.popleft()()
+                    self._do(job)
+                except Overloaded as error:
+                    self._tries = 1  # the others are not held up as long
+                    log.error("something could not be done, nor soon afterwards: %s", error.text)
                 except Exception:
                     log.exception("something could not be done")
+                del job
         finally:
             self._idle.set()
+
+    def _do(self, job: Callable[[], object]) -> None:
+        for _ in range(self._tries - 1):
+            try:
+                job()
+                return
+            except Overloaded:
+                sleep(_PAUSE)
+        job()
+        self._tries = _TRIES

@@ -42,6 +42,7 @@ class Members:
         """Queue it for all of them but those whose numbers are to be skipped; for how many."""
         count = 0
         key = message.key
+        skip = frozenset(skip)
         dialect: IDialect | None = None
         framed: bytes | None = None
         for connection in self:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
+from greenimi.errors import BadMessage
 from greenimi.interfaces import IDialect, IPayload
 from greenimi.message import Reply
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 _NOTHING: Any = object()
+_NONE: Mapping[str, IPayload] = {}
 
 
 def envelope(data: Any, event: str | None, group: str = "", offset: int = 0) -> Any:
@@ -35,7 +37,7 @@ class Outgoing:
     error  why it could not be encoded for some connection
     """
 
-    __slots__ = ("_bodies", "_data", "_frames", "_value", "error", "key", "raw")
+    __slots__ = ("_bodies", "_data", "_frames", "_known", "_value", "error", "key", "raw")
 
     def __init__(
         self,
@@ -45,8 +47,9 @@ class Outgoing:
         raw: bytes | str | None = None,
         bodies: dict[str, bytes] | None = None,
         value: bytes | None = None,
+        known: Mapping[str, IPayload] = _NONE,
     ) -> None:
-        """``value`` is the data in MessagePack, ``bodies`` what payloads made of it, by their names."""
+        """``value`` is the data in MessagePack, ``bodies`` what payloads made of it, by their names; ``known`` can read some of them."""
         if type(data) is Reply:
             if not isinstance(data.raw, bytes | str):
                 raise TypeError("parts that are made as they go can be sent to one client only, by its own handler")
@@ -56,6 +59,7 @@ class Outgoing:
         self.error: Exception | None = None
         self._data = data
         self._value = value
+        self._known = known
         self._bodies: dict[str, bytes] = {} if bodies is None else bodies
         self._frames: dict[IDialect, bytes | None] = {}
 
@@ -80,11 +84,20 @@ class Outgoing:
         found = self._bodies.get(payload.name)
         if found is None:
             if self._data is _NOTHING:
-                if self._value is None:
-                    raise TypeError(f"the sender knows no payload {payload.name}")
-                self._data = _decode(self._value)
+                self._data = self._decoded()
             found = self._bodies[payload.name] = payload.encode(self._data)
         return found
+
+    def _decoded(self) -> Any:
+        if self._value is not None:
+            return _decode(self._value)
+        for name, body in self._bodies.items():
+            if name in self._known:
+                try:
+                    return self._known[name].decode(body)
+                except BadMessage:
+                    pass  # it writes what it does not read
+        raise TypeError("the sender knows none of the payloads of this process")
 
     def bodies(self, payloads: Iterable[IPayload]) -> dict[str, bytes]:
         """For other processes: what those payloads make of it that can tell it.  Raises TypeError when none can."""

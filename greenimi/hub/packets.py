@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from greenimi.hub.outgoing import Outgoing
+from greenimi.interfaces import IPayload
 
 
 class _Packet(msgspec.Struct, array_like=True, tag=True):
@@ -28,11 +30,12 @@ class Push(_Packet, tag="p"):
     skip: list[int]
     key: str | None
 
-    def outgoing(self) -> Outgoing:
+    def outgoing(self, payloads: Mapping[str, IPayload]) -> Outgoing:
+        """``payloads``: those of this process."""
         raw: bytes | str | None = self.raw
         if self.text and self.raw is not None:
             raw = self.raw.decode()
-        return Outgoing(key=self.key, raw=raw, bodies=self.bodies, value=self.value)
+        return Outgoing(key=self.key, raw=raw, bodies=self.bodies, value=self.value, known=payloads)
 
 
 class Close(_Packet, tag="c"):
@@ -108,6 +111,9 @@ AnyPacket = Push | Close | Count | List | Change | News | Shared | Surrender | S
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(AnyPacket).decode
 encode_value = msgspec.msgpack.Encoder().encode
+UNTELLABLE = (TypeError, ValueError, OverflowError, RecursionError)
+"""What it raises for values that have no MessagePack."""
+
 decode_value = msgspec.msgpack.Decoder().decode
 
 

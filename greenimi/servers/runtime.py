@@ -66,6 +66,7 @@ class Runtime:
             self._timer.close()
             self._timer = None
         self._next_slice.stop()
+        self._next_slice.close()
         self.handlers.close()
 
     def finish(self, seconds: float, meanwhile: Callable[[], object] = lambda: None) -> bool:

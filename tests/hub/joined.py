@@ -98,6 +98,11 @@ class Client:
         self.hub.gone(self)  # type: ignore[arg-type]
 
 
+def connect(hub: Hub, *args: Any, **more: Any) -> Any:
+    """A Client that passes for an IConnection: it lacks what the Hub has no use for."""
+    return Client(hub, *args, **more)
+
+
 hub_count: dict[Hub, int] = {}
 
 Make = Callable[..., list[Hub]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import selectors
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +12,7 @@ from pathlib import Path
 from queue import Queue
 from threading import Event, Thread
 from typing import Any
+from unittest import mock
 
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
@@ -127,15 +129,25 @@ def _show(connection: ServerConnection, request: Request) -> Response | None:
     return Response(200, "OK", Headers({"Content-Type": kind, "Content-Length": str(len(body)), "Connection": "close"}), body)
 
 
+class _Selectors:
+    """For its server, which ends without closing its selector: gevent's would watch descriptors for ever that belong to others by then."""
+
+    DefaultSelector = selectors.PollSelector
+    EVENT_READ = selectors.EVENT_READ
+
+
 @contextmanager
 def scripted_server() -> Iterator[ScriptedServer]:
     listening = socket.create_server(("127.0.0.1", 0))
     script = ScriptedServer(listening)
     quiet = logging.getLogger("tests.scripted")
     quiet.setLevel(logging.CRITICAL)
-    with serve(
-        script.hold, sock=listening, process_request=_show, ping_interval=None, open_timeout=1, close_timeout=1, logger=quiet
-    ) as server:
+    with (
+        mock.patch("websockets.sync.server.selectors", _Selectors),
+        serve(
+            script.hold, sock=listening, process_request=_show, ping_interval=None, open_timeout=1, close_timeout=1, logger=quiet
+        ) as server,
+    ):
         Thread(target=server.serve_forever).start()
         try:
             yield script
