@@ -105,7 +105,7 @@ class Context:
             raise Unreachable("the data were in use for too long, others have them now: nothing was changed")
 
     def ask_links(self, what: str) -> Any:
-        """The ``user`` or the ``groups`` of the connection."""
+        """The ``user`` or the ``groups`` of the connection, or whether it is ``open``."""
         return self._ask(what)
 
     def _ask(self, operation: str, name: str = "", value: Any = None, *, longer: float = 0.0) -> Any:
@@ -142,6 +142,8 @@ def operate(connection: IConnection, operation: str, name: str, value: Any) -> A
         result = data.setdefault(name, value)
         _tell(connection)
         return result
+    if operation == "open":
+        return connection.is_open
     if operation == "user":
         return None if connection.links is None else connection.links.user
     if operation == "groups":

@@ -217,11 +217,7 @@ class MachineStore:
         if not anything[0][0]:  # as it is nearly always: no need to keep writers out
             return ()
         with self._file.step as execute:
-            execute(
-                "DELETE FROM seats WHERE (room, connection) IN"
-                " (SELECT room, connection FROM seats WHERE until <= ? ORDER BY until LIMIT ?)",
-                (now, limit),
-            )
+            _end_seats(execute, now, limit)
             for (process,) in execute("SELECT process FROM processes WHERE until <= ? ORDER BY until LIMIT 1", (now,)).fetchall():
                 execute("UPDATE processes SET known = 0 WHERE process = ?", (process,))
                 _take_out(execute, process, limit)
@@ -287,6 +283,7 @@ class MachineStore:
             with self._file.step as execute:
                 if not execute("SELECT 1 FROM processes WHERE process = ? AND known = 0", (process,)).fetchall():
                     return told
+                _end_seats(execute, self._clock(), _STEP)
                 _take_out(execute, process, _STEP)
                 told += _told(execute, -1)
             sleep(0)
@@ -319,6 +316,12 @@ def _room(execute: Execute, group: str, now: float) -> int | None:
 def _sweep(execute: Execute, room: int, now: float) -> None:
     """Take out whose time is over."""
     execute("DELETE FROM seats WHERE room = ? AND until <= ?", (room, now))
+
+
+def _end_seats(execute: Execute, now: float, limit: int) -> None:
+    """Take out some of those, in all groups, whose time is over."""
+    sql = "DELETE FROM seats WHERE (room, connection) IN (SELECT room, connection FROM seats WHERE until <= ? ORDER BY until LIMIT ?)"
+    execute(sql, (now, limit))
 
 
 def _take_out(execute: Execute, process: int, limit: int) -> None:

@@ -205,12 +205,11 @@ class OneConnection:
         return [self.id] if self.exists() else []
 
     def exists(self) -> bool:
-        """Whether some process has it."""
+        """Whether some process has it, and it is not closing."""
         try:
-            self.context.get("")
+            return bool(self._ask("open"))
         except (ConnectionClosed, Unreachable):
             return False
-        return True
 
     @property
     def context(self) -> Context:

@@ -25,7 +25,7 @@ ROOM = HubSettings(groups={"room": GroupSettings(presence=True)})
 @pytest.fixture
 def beats(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is done each second is done all the time."""
-    monkeypatch.setattr(module, "sleep", lambda seconds: green.sleep(0.001))
+    monkeypatch.setattr(module, "_BEAT", 0.001)
 
 
 # -- connections ---------------------------------------------------------------------------------------------------

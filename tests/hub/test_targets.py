@@ -63,6 +63,15 @@ def test_three_clients_of_two_processes(hubs: Make, raw: bool, asker: int) -> No
     assert hub.everyone().count() == 0
 
 
+def test_one_that_is_closing_does_not_exist(hubs: Make) -> None:
+    """Its goodbye may take a while."""
+    one, two = hubs(2)
+    client = connect(one)
+    client.is_open = False
+    assert [hub.connection(client.id).exists() for hub in (one, two)] == [False, False]
+    assert one.connection(client).send("x").delivered == 0
+
+
 def test_ids_come_with_the_count(hubs: Make) -> None:
     one, two = hubs(2)
     clients = [connect(two), connect(one), connect(two)]
