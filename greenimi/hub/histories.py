@@ -163,6 +163,13 @@ class Histories:
         links_of(connection).places[name] = (cursor.offset, cursor.epoch)
         self._hub.attach(target_of(name), connection)
 
+    def place(self, name: str, connection: IConnection, entered: tuple[int, str]) -> tuple[int, str]:
+        """Up to where a connection was told, which entered at that place."""
+        cursor = self._cursors.get(name)
+        if cursor is None or connection not in self._hub.of(target_of(name)):
+            return entered
+        return cursor.offset, cursor.epoch
+
     def go_back(self, name: str, connection: IConnection, place: tuple[int, str]) -> None:
         """Send a member what came behind a place, and go on from there.  What it was sent already comes again, with its offset.
 

@@ -63,7 +63,7 @@ class Keeping:
         links.after = None
         if links.digest is None or not self._hub.settings.keep:
             return 0.0
-        record = _record(connection, links)
+        record = self._record(connection, links)
         if not record:
             return 0.0
         self._on_the_way[links.digest] = record
@@ -96,13 +96,38 @@ class Keeping:
         links = None if connection is None else connection.links
         if connection is None or links is None or links.digest is None or not hmac.compare_digest(links.digest, digest):
             return b""
-        record = _record(connection, links)
+        record = self._record(connection, links)
         if not record:
             return b""
         links.digest = None
         self._hub.gone(connection, BACK)
         connection.close(TAKEN_OVER, "taken over")
         return record
+
+    def _record(self, connection: IConnection, links: Links) -> bytes:
+        """What is kept; data that have no MessagePack are not.  Nothing when what others were told of it has none (any more)."""
+        data = {}
+        for name, value in connection.data.items():
+            try:
+                packets.encode_value(value)
+            except packets.UNTELLABLE:
+                log.info("%r: its %s cannot be kept", connection, name)
+            else:
+                data[name] = value
+        kept = {
+            "number": connection.number,
+            "data": data,
+            "user": links.user,
+            "claimed": links.claimed,
+            "name": links.name or connection.id,
+            "groups": links.groups,
+            "places": {name: self._hub.histories.place(name, connection, place) for name, place in links.places.items()},
+        }
+        try:
+            return packets.encode_value(kept)
+        except packets.UNTELLABLE as error:
+            log.warning("%r cannot be kept: %s", connection, error)
+            return b""
 
     # -- who is back -------------------------------------------------------------------------------------------------
     def restore(self, connection: IConnection, token: str, places: dict[str, tuple[int, str]] | None = None) -> bool:
@@ -193,29 +218,3 @@ class Keeping:
             name = next(iter(waiting))
             self._hub.histories.go_on(name, connection, waiting.pop(name))
         self._missed.pop(connection.number, None)
-
-
-def _record(connection: IConnection, links: Links) -> bytes:
-    """What is kept; data that have no MessagePack are not.  Nothing when what others were told of it has none (any more)."""
-    data = {}
-    for name, value in connection.data.items():
-        try:
-            packets.encode_value(value)
-        except packets.UNTELLABLE:
-            log.info("%r: its %s cannot be kept", connection, name)
-        else:
-            data[name] = value
-    kept = {
-        "number": connection.number,
-        "data": data,
-        "user": links.user,
-        "claimed": links.claimed,
-        "name": links.name or connection.id,
-        "groups": links.groups,
-        "places": links.places,
-    }
-    try:
-        return packets.encode_value(kept)
-    except packets.UNTELLABLE as error:
-        log.warning("%r cannot be kept: %s", connection, error)
-        return b""

@@ -17,7 +17,7 @@ class Links:
     user      whom it is bound to
     claimed   and nobody else may be
     digest    of the token by which its client may restore it; None: nobody may
-    places    where it was in the history of groups when it entered them: (offset, epoch)
+    places    where it was in the history of groups when it became one of their members: (offset, epoch)
     failures  wrong tokens that its client has shown
     after     what to do when the answer to the message at hand is on its way
     """

@@ -151,7 +151,8 @@ class Group(_Target):
 
     def __contains__(self, connection: IConnection) -> bool:
         """Whether a connection of this process is in it."""
-        return connection.links is not None and self.name in connection.links.groups
+        links = connection.links
+        return links is not None and self.name in links.groups and connection.number in self._hub.connections
 
     def __repr__(self) -> str:
         return f"<group {self.name}>"

@@ -229,10 +229,10 @@ class Outbox(ABC):
         else:
             data = codec.outgoing()
         if self._outbox is not None:
-            if self._backlog is not None and not self._holding:
-                self._backlog.add_answer(data)
-            else:
+            if self._backlog is None or self._holding:
                 self._outbox += data
+            elif data:
+                self._backlog.add_answer(data)
             self._check_outbox()
             return
         if data:

@@ -86,7 +86,7 @@ class StreamConnection(Talker):
             self.began = monotonic_ns()
         self._pushed = True
         out = self.codec.out
-        if self._holding:
+        if self._holding or self._outbox is not None:
             return self._send_behind(data, len(out))
         self.endpoint.send(self, data)
         if not out or (len(out) < PUSHES and len(out[-1]) < _LARGE):
@@ -96,7 +96,7 @@ class StreamConnection(Talker):
         return self._state == OPEN
 
     def _send_behind(self, data: Any, before: int) -> bool:
-        """As a push, behind the message that goes out in parts."""
+        """As a push, behind what waits to be sent, or goes out in parts."""
         out = self.codec.out
         self.endpoint.send(self, data)
         framed = b"".join(out[before:])

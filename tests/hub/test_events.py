@@ -32,8 +32,8 @@ def test_in_order_and_never_in_the_middle_of_something(hubs: Make) -> None:
     green.run_soon(client.lose)
     wait_until(lambda: len(heard) == 4)
     assert heard == [
-        GroupJoined("room", client),
         UserJoined("room", client.id, None),
+        GroupJoined("room", client),
         GroupLeft("room", client),
         UserLeft("room", client.id, None),
     ]

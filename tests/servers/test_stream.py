@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -169,11 +171,16 @@ def test_a_closed_connection_frees_its_file_descriptor_and_itself(app: App) -> N
     connection.close()
 
 
-def test_an_ended_handler_frees_the_connection(app: App, no_leaks: None) -> None:
+def test_an_ended_handler_frees_the_connection(app: App) -> None:
     """A pooled greenlet that waits for work must not hold on to the last connection it served, nor to the first."""
+    served = []
     for _ in range(3):
         with MessageClient(app, "till") as till:
             assert till.request("echo", text="x")
+            served.append(weakref.ref(only(app)))
+        wait_until(lambda: not connections(app))
+    gc.collect()
+    wait_until(lambda: [connection() for connection in served] == [None] * 3)
 
 
 def test_many_connections_open_and_close(app: App, stage: Stage) -> None:
