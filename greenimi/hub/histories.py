@@ -91,7 +91,12 @@ class Histories:
     def _tell(self, name: str, cursor: _Cursor, offset: int, message: bytes) -> None:
         cursor.offset = offset
         outgoing, skip = _outgoing(name, offset, message)
-        self._hub.of(target_of(name)).push(outgoing, skip)
+        members = self._hub.of(target_of(name))
+        members.push(outgoing, skip)
+        for number in skip:
+            connection = self._hub.connections.get(number)
+            if connection is not None and connection in members:
+                _push(connection, _skipped(name, offset))
 
     def _read_soon(self, name: str, cursor: _Cursor) -> None:
         if not cursor.busy:
@@ -219,8 +224,7 @@ class Histories:
     def _send(name: str, connection: IConnection, messages: list[tuple[int, bytes]]) -> None:
         for offset, message in messages:
             outgoing, skip = _outgoing(name, offset, message)
-            if connection.number not in skip:
-                _push(connection, outgoing)
+            _push(connection, _skipped(name, offset) if connection.number in skip else outgoing)
 
     def _say_where(self, name: str, cursor: _Cursor) -> None:
         log.warning("members of %s were not told all messages: its history began anew, or there were more than are kept", name)
@@ -235,6 +239,11 @@ def _push(connection: IConnection, outgoing: Outgoing) -> None:
     framed = None if connection.dialect is None else outgoing.framed(connection.dialect)
     if framed is not None:
         connection.push(framed)
+
+
+def _skipped(name: str, offset: int) -> Outgoing:
+    """In place of a message that a member is not sent, so that it misses no offset."""
+    return Outgoing({"group": name, "offset": offset})
 
 
 def _lost(name: str, cursor: _Cursor) -> Outgoing:
