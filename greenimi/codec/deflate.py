@@ -145,6 +145,11 @@ class PackedMessage(Message):
         self._unpacker = unpacker
         self._text = text
 
+    @property
+    def size(self) -> int:
+        """Bytes that it takes now."""
+        return len(self.raw if self._packed is None else self._packed)
+
     def unpack(self) -> None:
         """Set ``raw``.  To be called for the messages of a connection in order; twice is once.  Raises what ``Unpacker.unpack`` does."""
         if self._packed is None:

@@ -23,7 +23,7 @@ from greenimi.hub.histories import Histories
 from greenimi.hub.ids import process_of
 from greenimi.hub.keeping import Keeping
 from greenimi.hub.later import Later
-from greenimi.hub.links import Links
+from greenimi.hub.links import Links, links_of
 from greenimi.hub.members import Members
 from greenimi.hub.memory_store import MemoryStore
 from greenimi.hub.outgoing import Outgoing
@@ -139,7 +139,13 @@ class Hub:
     def identified(self, connection: IConnection) -> None:
         """It is known whose it is, perhaps.  May wait for the store."""
         identity = connection.identity
-        if identity is not None and not self.users.bind(identity.id, connection):
+        links: Links | None = connection.links
+        if identity is None:
+            if links is not None and links.user is not None and links.user == links.identity:  # it was bound by that
+                self.users.free(connection)
+            return
+        links_of(connection).identity = identity.id
+        if not self.users.bind(identity.id, connection):
             log.info("%r is not bound to its user: another connection has claimed him, or it is closed", connection)
 
     def gone(self, connection: IConnection, seconds: float | None = None) -> None:

@@ -16,19 +16,21 @@ class Links:
     name      of the first connection of its client, which has come back since; None: this is the first
     user      whom it is bound to
     claimed   and nobody else may be
+    identity  the user that its identity named last
     digest    of the token by which its client may restore it; None: nobody may
     places    where it was in the history of groups when it became one of their members: (offset, epoch)
     failures  wrong tokens that its client has shown
     after     what to do when the answer to the message at hand is on its way
     """
 
-    __slots__ = ("after", "changed", "claimed", "digest", "failures", "groups", "lock", "name", "places", "user")
+    __slots__ = ("after", "changed", "claimed", "digest", "failures", "groups", "identity", "lock", "name", "places", "user")
 
     def __init__(self) -> None:
         self.groups: dict[str, Any] = {}
         self.name: str | None = None
         self.user: str | None = None
         self.claimed = False
+        self.identity: str | None = None
         self.digest: bytes | None = None
         self.places: dict[str, tuple[int, str]] = {}
         self.failures = 0

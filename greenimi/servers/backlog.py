@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-_ABSENT = object()
-
 
 class Backlog:
     """Messages in the order in which they go out.  Of a broadcast all backlogs hold the same bytes.
 
     size     bytes of all of them
-    answers  bytes of those that may not be left out
     dropped  messages that were left out so far
     """
 
-    __slots__ = ("_count", "_messages", "_pushes", "answers", "dropped", "size")
+    __slots__ = ("_count", "_messages", "_pushes", "dropped", "size")
 
     def __init__(self) -> None:
         self._messages: OrderedDict[object, bytes] = OrderedDict()
         self._pushes: OrderedDict[object, None] = OrderedDict()  # the keys of those that may be left out
         self._count = 0
         self.size = 0
-        self.answers = 0
         self.dropped = 0
 
     def __len__(self) -> int:
@@ -47,7 +43,6 @@ class Backlog:
         """Bytes that have to go out."""
         self._messages[self._fresh_key()] = data
         self.size += len(data)
-        self.answers += len(data)
 
     def drop_oldest(self) -> bool:
         """Leave the oldest message out that may be; False when there is none."""
@@ -64,8 +59,7 @@ class Backlog:
         while self._messages and size > 0:
             place, message = self._messages.popitem(last=False)
             self.size -= len(message)
-            if self._pushes.pop(place, _ABSENT) is _ABSENT:
-                self.answers -= len(message)
+            self._pushes.pop(place, None)
             size -= len(message)
             taken.append(message)
         return b"".join(taken)

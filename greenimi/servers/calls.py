@@ -20,6 +20,7 @@ from greenimi.codec.deflate import PackedMessage
 from greenimi.dispatch.pipeline import MessagePipeline
 from greenimi.errors import ConnectionClosed, NoReply, Overloaded, PeerFailed, ProtocolError
 from greenimi.message import Message
+from greenimi.message_stream import StreamedMessage
 from greenimi.servers.client import Client
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ _LATE = 60.0
 """Seconds for which a reply that comes too late is known for one."""
 
 _FURTHER = 8
-"""While a reply is waited for, so many times as many messages as otherwise may wait for a handler, as it may be behind them, and so many
-times as many bytes as one message may have."""
+"""So many times as many bytes as one message may have may wait for a handler; and, while a reply is waited for, so many times as many messages
+as otherwise, as it may be behind them."""
 
 
 class Asker(Protocol):
@@ -125,6 +126,16 @@ class Calls:
             call.over.set()
         self._waiting.clear()
         self._given_up.clear()
+
+
+def size_of(item: Any) -> int:
+    """Bytes that something which waits for the handler takes, as far as it has come."""
+    kind = type(item)
+    if kind is Message:
+        return len(item.raw)
+    if kind is PackedMessage:
+        return item.size  # type: ignore[no-any-return]
+    return item.stream.size if kind is StreamedMessage else 0  # type: ignore[no-any-return]
 
 
 def _unpacked(message: Any) -> Any:
@@ -232,9 +243,8 @@ class Talker(Client):
         return self._calls is not None and len(self._inbox) + len(self._front) <= _FURTHER * self.server.inbox_limit and self._has_room()
 
     def _has_room(self, more: Sequence[Any] = ()) -> bool:
-        """What waits, inflated where it came compressed, is not too large to read on."""
-        waiting = chain(self._front, self._inbox, more)
-        return sum(len(item.raw) for item in waiting if isinstance(item, Message)) <= _FURTHER * self.server.settings.max_message
+        """What waits is not too large to read on."""
+        return sum(map(size_of, chain(self._front, self._inbox, more))) <= _FURTHER * self.server.settings.max_message
 
     def _read_again(self) -> None:
         raise NotImplementedError

@@ -6,7 +6,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 from greenimi.message import Identity
-from greenimi.servers.outbox import OPEN
+from greenimi.servers.outbox import CLOSED, OPEN
 from greenimi.servers.timed import Timed
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Client(Timed):
     def join(self, dialect: IDialect | None) -> None:
         """Messages are spoken from now on, encoded by ``dialect``: the Hub may push to it.  Once."""
         self.dialect = dialect
-        if dialect is not None:
+        if dialect is not None and self._state != CLOSED:  # it may have been lost while it shook hands
             self.server.runtime.hub.add(self)  # type: ignore[arg-type]
             self.server.runtime.hub.identified(self)  # type: ignore[arg-type]
 

@@ -183,9 +183,9 @@ class Outbox(ABC):
         return waiting + backlog.size > self.server.outbox_limit or len(backlog) > self.server.outbox_messages
 
     def _is_full(self) -> bool:
-        """More answers than the high-water mark allows wait for the client."""
+        """Over the high-water mark of what waits for the client: its messages wait as well until it reads."""
         waiting = 0 if self._outbox is None else len(self._outbox)
-        return waiting + (0 if self._backlog is None else self._backlog.answers) > self.server.high_water
+        return waiting + (0 if self._backlog is None else self._backlog.size) > self.server.high_water
 
     @contextmanager
     def holding(self) -> Iterator[None]:

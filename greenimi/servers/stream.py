@@ -20,7 +20,7 @@ from zope.interface import implementer
 from greenimi.errors import ConnectionClosed
 from greenimi.interfaces import IConnection
 from greenimi.message import Message, Request, Response, Upgrade
-from greenimi.servers.calls import Talker
+from greenimi.servers.calls import Talker, size_of
 from greenimi.servers.outbox import CLOSED, LINGER, LINGERING, OPEN, PUSHES, watcher
 from greenimi.servers.parts import send_parts
 from greenimi.servers.timed import GOODBYE
@@ -149,8 +149,8 @@ class StreamConnection(Talker):
                     server.handlers.start(_work, self)
                     if self._state == CLOSED:
                         return
-                if len(self._inbox) + len(self._front) > server.inbox_limit and not self._waits_for_reply():
-                    self._pause()
+                if len(self._inbox) + len(self._front) > server.inbox_limit or size_of(messages[0]) > _READ or codec.streams:
+                    self._pause_when_full()
             elif codec.crowded:
                 self._pause()
             if self._drained is not None:
@@ -179,6 +179,15 @@ class StreamConnection(Talker):
         if self._read_on:
             self._read_on = False
             self._watcher.stop()
+
+    def _pause_when_full(self) -> None:
+        """Stop reading when as much waits for the handler as may.
+
+        It is looked at what that is in bytes where messages are handed out while they arrive, and when one came that took more than one
+        read: without those it cannot be much.
+        """
+        if not self._waits_for_reply() and (len(self._inbox) + len(self._front) > self.server.inbox_limit or not self._has_room()):
+            self._pause()
 
     def _resume(self) -> None:
         if not self._read_on and self._state in (OPEN, LINGERING):
@@ -357,7 +366,7 @@ class StreamConnection(Talker):
             not self._is_full()
             and not self.codec.ended
             and not self.codec.crowded
-            and (len(self._inbox) + len(self._front) <= self.server.inbox_limit // 2 or self._waits_for_reply())
+            and ((len(self._inbox) + len(self._front) <= self.server.inbox_limit // 2 and self._has_room()) or self._waits_for_reply())
         ):
             self._resume()
 

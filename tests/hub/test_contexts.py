@@ -247,6 +247,7 @@ def test_use_by_one_who_is_stopped(hubs: Make) -> None:
     with one.connection(client).context.use() as data:
         data["free"] = True
     wait_until(lambda: not one.contexts._uses)
+    assert client.data == {"free": True}
 
 
 def test_holder_that_dies(hubs: Make) -> None:

@@ -60,8 +60,10 @@ def test_gone_twice_is_once(hubs: Make) -> None:
     (hub,) = hubs(1)
     client = connect(hub)
     hub.group("a").add(client)
+    assert client in hub.group("a")
     client.lose()
     hub.gone(client)
+    assert client not in hub.group("a")
     assert hub.numbers() == {**hub.numbers(), "connections": 0, "groups": 0, "users": 0}
 
 
@@ -117,7 +119,8 @@ def test_told_needs_no_answer(hubs: Make) -> None:
     one, two = hubs(2)
     client = connect(one)
     two.relay.tell([one.process], packets.encode(packets.Push("*", [], {"json": b"1"}, None, None, False, [], None)))
-    wait_until(lambda: client.got == [1])
+    wait_until(lambda: client.got)
+    assert client.got == [1]
 
 
 def test_no_context_of_a_sender_reaches_listeners(hubs: Make) -> None:
@@ -207,6 +210,7 @@ def test_slow_listener_does_not_hold_up_the_beat(hubs: Make) -> None:
     before = store.calls["alive"]
     wait_until(lambda: store.calls["alive"] > before + 4)
     gate.set()
+    assert len(entered) == 1
 
 
 @pytest.mark.usefixtures("beats")

@@ -71,6 +71,9 @@ def test_identity_binds(hubs: Make) -> None:
     client = connect(hub, identity=Identity("ann"))
     hub.identified(client)
     assert hub.user("ann").count() == 1
+    client.identity = None
+    hub.identified(client)
+    assert hub.user("ann").count() == 0
 
 
 def test_closed_connection_is_not_bound(hubs: Make) -> None:

@@ -107,7 +107,22 @@ def test_identity_binds_its_user_whenever_it_comes(app: App, link: Links) -> Non
     assert json.loads(till.line()) == "hello"
     connection.identity = Identity("bob")
     assert (hub.user("ann").count(), hub.user("bob").count()) == (0, 1)
+    connection.identity = None  # logged out: what is meant for bob is not for it any more
+    assert hub.user("bob").count() == 0
+    assert hub.user("eve").add(connection)
+    connection.identity = None
+    assert hub.user("eve").count() == 1  # whom somebody else bound it to
     till.close()
     wait_until(lambda: not hub.connections)
-    assert hub.user("bob").count() == 0
+    assert hub.user("eve").count() == 0
     assert hub.numbers()["users"] == 0
+
+
+def test_one_that_is_lost_while_it_shakes_hands_is_not_known(app: App, link: Links) -> None:
+    hub = hub_of(app)
+    link(app, "till")
+    wait_until(lambda: hub.connections)
+    connection: Any = only(app)
+    connection.shut()
+    connection.join(connection.dialect)
+    assert hub.connections == {}
