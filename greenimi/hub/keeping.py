@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from greenimi.errors import Refused
+from greenimi.errors import Overloaded, Refused
 from greenimi.green import Event
 from greenimi.hub import packets
 from greenimi.hub.events import ConnectionRestored
@@ -66,6 +66,8 @@ class Keeping:
         record = self._record(connection, links)
         if not record:
             return 0.0
+        if len(self._on_the_way) >= self._hub.settings.kept:  # the store takes nothing
+            del self._on_the_way[next(iter(self._on_the_way))]
         self._on_the_way[links.digest] = record
         self.kept_count += 1
         self._hub.later.add(partial(self._keep, links.digest))
@@ -77,6 +79,9 @@ class Keeping:
             self._storing = digest
             try:
                 self._hub.store.keep(digest, record, self._hub.settings.keep)
+            except Overloaded:
+                self._on_the_way[digest] = record  # for the next try, and for its client until then
+                raise
             finally:
                 self._storing = None
 

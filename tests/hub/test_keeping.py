@@ -8,7 +8,7 @@ import pytest
 
 from greenimi import green
 from greenimi.errors import Overloaded, Refused
-from greenimi.hub import ConnectionRestored, GroupJoined, Hub, UserJoined, UserLeft
+from greenimi.hub import ConnectionRestored, GroupJoined, Hub, UserJoined, UserLeft, later
 from greenimi.hub.links import Links
 from greenimi.hub.machine_store import MachineStore
 from greenimi.hub.settings import GroupSettings, HubSettings
@@ -366,6 +366,35 @@ def test_silent_owner(hubs: Make) -> None:
     token = one.token(client)
     one.relay._receiver = None  # type: ignore[attr-defined]
     assert not two.restore(connect(two), token)
+
+
+def test_store_without_room_at_the_moment_gets_the_record_later(hubs: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(later, "_PAUSE", 0.001)
+    store = Troubled()
+    one, two = hubs(2, HubSettings(keep=30.0), store)
+    store.broken.add("keep")
+    client = connect(one)
+    token = one.keeping.token(client)
+    client.lose()
+    wait_until(lambda: store.calls["keep"] > 3)
+    store.broken.clear()
+    assert one.later.wait(5)
+    one.stop()
+    assert two.keeping.restore(connect(two), token)
+
+
+def test_store_that_takes_nothing_leaves_only_so_many_records_here(hubs: Make) -> None:
+    store = Troubled()
+    (hub,) = hubs(1, HubSettings(keep=30.0, kept=2), store)
+    gate = store.gate("keep")
+    tokens = []
+    for _ in range(4):
+        client = connect(hub)
+        tokens.append(hub.keeping.token(client))
+        client.lose()
+        wait_until(lambda: store.waiting["keep"] == 1)
+    assert [hub.keeping.restore(connect(hub), token) for token in tokens[1:]] == [False, True, True]
+    gate.set()
 
 
 def test_record_on_its_way_is_stored_before_the_end(hubs: Make) -> None:
