@@ -32,6 +32,9 @@ SLACK = 3.0
 LENGTH = 20
 """Seconds after which slowhttptest gives up."""
 
+OFTEN = 0.5
+"""Seconds between two looks at how many connections there are."""
+
 OTHERS = 8
 """Connections of clients that behave, at most, those that are about to end included."""
 
@@ -74,18 +77,32 @@ def rows_of(text: str) -> list[Row]:
 
 
 class Watch:
-    """How many connections to the service there are: in every state, those that the kernel still has to end included."""
+    """How many connections to the service there are: in every state, those that the kernel still has to end included.
+
+    One process counts them again and again: to start one for each look would keep the clients of this process, whose times are measured,
+    from their answers.
+    """
 
     def __init__(self, service: Gunicorn) -> None:
-        self._command = ["ss", "-Htn", "sport", "=", f":{service.addresses['web'][1]}"]
+        count = f"while :; do ss -Htn sport = :{service.addresses['web'][1]} | wc -l; sleep {OFTEN}; done"
+        self._process = subprocess.Popen(["sh", "-c", count], stdout=subprocess.PIPE, text=True)
         self._began = time.monotonic()
         self.held: list[tuple[float, int]] = []
         """Seconds since the beginning, and the number then."""
         self.full = 0.0
         """When there were most of them."""
 
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
     def look(self) -> int:
-        found = subprocess.run(self._command, capture_output=True, text=True, check=True).stdout.count("\n")
+        """The next number."""
+        assert self._process.stdout is not None
+        found = int(self._process.stdout.readline())
         now = time.monotonic() - self._began
         if found > max((number for _, number in self.held), default=0):
             self.full = now
@@ -124,12 +141,11 @@ def attack(name: str, service: Gunicorn, folder: Path, watch: Watch) -> list[Row
         try:
             while process.poll() is None:
                 watch.look()
-                green.sleep(0.5)
         finally:
             process.kill()
             process.wait()
     while watch.look() > OTHERS and not watch.is_over:
-        green.sleep(0.5)
+        pass
     return rows_of(report.with_suffix(".csv").read_text())
 
 
@@ -141,6 +157,7 @@ def others(service: Gunicorn, ends: ExitStack) -> list[Steady]:
 def calm(service: Gunicorn) -> list[float]:
     """The 99th percentile of each kind of client without an attack."""
     with ExitStack() as ends:
+        ends.enter_context(Watch(service))
         clients = others(service, ends)
         green.sleep(CALM)
     return [percentile(client.latencies, 0.99) for client in clients]
@@ -158,7 +175,7 @@ def run(folder: Path, verdict: Verdict) -> None:
             before = calm(service)
             with ExitStack() as ends:
                 clients = others(service, ends)
-                watch = Watch(service)
+                watch = ends.enter_context(Watch(service))
                 rows = attack(name, service, folder, watch)
             judge(rows, watch, verdict)
             for client, was in zip(clients, before, strict=True):
