@@ -5,6 +5,7 @@ Plain data.  Nothing here knows a socket, a container or a greenlet.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Unpack
@@ -57,9 +58,11 @@ class Message:
         return self.connection.identity
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.raw[:40]!r}>"
+        begins = repr(self.raw[:40])  # which goes into logs
+        return f"<{type(self).__name__} {f'of {len(self.raw)}' if _names_secret(begins) else begins}>"
 
 
+_names_secret = re.compile("passw|secret|token", re.IGNORECASE).search
 _NOTHING: Mapping[str, Any] = {}
 
 

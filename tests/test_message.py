@@ -201,6 +201,7 @@ def test_messages_start_empty() -> None:
     message: Any = Message("x" * 100)
     assert (message.data, message.params, message.connection) == (None, {}, None)
     assert repr(message) == f"<Message {'x' * 40!r}>"
+    assert repr(Message(b'{"token": "5.abcdefghijklm", "action": "$hello"}')) == "<Message of 48>"
 
 
 def test_responses() -> None:

@@ -26,6 +26,7 @@ EXAMPLES = """
 greenimi push --group lobby '{"said": "tea is ready"}'
 greenimi push --user bob --event invoice '{"id": 5}'
 greenimi push --everyone --text 'we are back in a minute'
+greenimi push --everyone till '{"prices": "new"}'
 echo '{"n": 1}' | greenimi push --connection 4611686018427387905 -
 """
 
@@ -36,7 +37,7 @@ def arguments(parser: ArgumentParser) -> None:
     whom.add_argument("--user", metavar="KEY", help="all connections of a user")
     whom.add_argument("--connection", metavar="ID", help="one connection")
     whom.add_argument("--everyone", nargs="?", const="", metavar="SERVER", help="all connections, or those of one server")
-    parser.add_argument("data", metavar="DATA", help="what to send, in JSON; - reads it from standard input")
+    parser.add_argument("data", nargs="?", metavar="DATA", help="what to send, in JSON; - reads it from standard input")
     parser.add_argument("--event", metavar="NAME", help='send {"event": NAME, "data": DATA}')
     parser.add_argument("--text", action="store_true", help="DATA goes as it is, as text, whatever the payload of a server is")
     parser.add_argument("--pid", type=int, help="the process id of the master, when several serve the same conf")
@@ -64,6 +65,11 @@ def run(options: Namespace) -> int:
 
 
 def _data(options: Namespace) -> Any:
+    if options.data is None and options.everyone and not options.text:  # argparse took it for the server
+        options.data, options.everyone = options.everyone, ""
+    if options.data is None:
+        hint = "behind --everyone stands a server; --everyone --text 'we are back' tells all" if options.everyone else ""
+        raise StartError("DATA is missing: what to send, in JSON; - reads it from standard input", hint=hint)
     text = sys.stdin.read() if options.data == "-" else options.data
     if options.text:
         if options.event:
@@ -99,5 +105,7 @@ def _target(hub: Hub, options: Namespace) -> Any:
     if options.user is not None:
         return hub.user(options.user)
     if options.connection is not None:
+        if not (options.connection.isascii() and options.connection.isdigit()):
+            raise StartError(f"--connection wants the id of a connection, a number, not {options.connection[:40]!r}")
         return hub.connection(options.connection)
     return hub.everyone(options.everyone or None)

@@ -13,6 +13,9 @@ from greenimi.message import Message
 if TYPE_CHECKING:
     from greenimi.hub.hub import Hub
 
+ACTIONS = ("$hello", "$ping", "$recover", "$bye")
+"""The names of all of them."""
+
 _MOST_PLACES = 1024
 _Places = dict[str, tuple[int, str]]
 
@@ -27,7 +30,7 @@ class ClientActions:
 
     def all(self) -> dict[str, Callable[[Message], Any]]:
         """By the name of the action."""
-        return {"$hello": self.hello, "$ping": self.ping, "$recover": self.recover, "$bye": self.bye}
+        return dict(zip(ACTIONS, (self.hello, self.ping, self.recover, self.bye), strict=True))
 
     def ping(self, message: Message) -> None:
         """A sign of life, answered for clients that cannot see those of their transport."""

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from greenimi.errors import Overloaded, Refusal
+from greenimi.green import sleep
 from greenimi.hub import packets
 from greenimi.hub.events import GroupJoined, GroupLeft, UserJoined, UserLeft
 from greenimi.hub.links import Links, links_of
@@ -19,11 +20,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("greenimi.hub")
 
-_MOST_TOLD = 100  # users who left for good, told in one look
+_MOST_TOLD = 100  # users who left for good, told in one look,
+_LOOKS = 100  # and so many looks at a stretch, as long as there are more
 _LONGEST_NAME = 255
 
 BACK = 10.0
 """Seconds for a client that is back to take its places again."""
+
+
+class BadName(Refusal, ValueError):
+    """It cannot be the name of a group or the key of a user (400)."""
 
 
 class GroupFull(Refusal):
@@ -34,6 +40,16 @@ class GroupFull(Refusal):
 
 def target_of(group: str) -> str:
     return f"g:{group}"
+
+
+def check_name(name: str, what: str = "a group's name") -> None:
+    """Raises BadName."""
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        raise BadName(f"{what} is no text") from None
+    if not 0 < size <= _LONGEST_NAME:
+        raise BadName(f"{what} has 1 to {_LONGEST_NAME} bytes, not {size}")
 
 
 class Groups:
@@ -92,8 +108,7 @@ class Groups:
 
     def _check(self, name: str, links: Links) -> None:
         hub = self._hub
-        if not name or len(name.encode()) > _LONGEST_NAME:
-            raise ValueError(f"a group's name has 1 to {_LONGEST_NAME} bytes, not {len(name.encode())}")
+        check_name(name)
         if len(links.groups) >= hub.settings.groups_each:
             raise GroupFull(f"a connection may be in {hub.settings.groups_each} groups, its limit")
         if not hub.has(target_of(name)) and hub.groups_count >= hub.settings.group_count:
@@ -190,8 +205,13 @@ class Groups:
     def tell_expired(self) -> None:
         """Tell of those who did not come back in time.  Called now and then."""
         if any(rules.presence or rules.limit for rules in self._kinds.values()):
-            for group, member, info in self._hub.store.expired(_MOST_TOLD):
-                self.left(group, member, info)
+            for _ in range(_LOOKS):
+                found = self._hub.store.expired(_MOST_TOLD)
+                for group, member, info in found:
+                    self.left(group, member, info)
+                if len(found) < _MOST_TOLD:
+                    break
+                sleep(0)
 
     # -- who is there ------------------------------------------------------------------------------------------------
     def present(self, name: str, limit: int) -> list[tuple[str, Any, int]]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from greenimi.errors import Overloaded
 from greenimi.hub import packets
 from greenimi.hub.delivery import Delivery
-from greenimi.hub.groups import target_of
+from greenimi.hub.groups import check_name, target_of
 from greenimi.hub.later import Later
 from greenimi.hub.links import links_of
 from greenimi.hub.outgoing import Outgoing, envelope
@@ -67,6 +67,7 @@ class Histories:
     def send(self, name: str, data: Any, event: str | None, skip: list[int]) -> Delivery:
         """Add to the history and have all processes with members tell them.  May wait for the store, and raises what that raises."""
         hub = self._hub
+        check_name(name)
         rules = hub.groups.rules(name)
         message = packets.encode_value([event, data, skip])
         offset, epoch = hub.store.append(name, message, rules.history, rules.history_age)

@@ -29,6 +29,7 @@ from greenimi.hub.memory_store import MemoryStore
 from greenimi.hub.outgoing import Outgoing
 from greenimi.hub.relay import NoRelay
 from greenimi.hub.run_folder import folder_of
+from greenimi.hub.requests import Requests
 from greenimi.hub.settings import HubSettings
 from greenimi.hub.targets import Everyone, Group, OneConnection, User, Worker, Workers
 from greenimi.interfaces import IConnection, IHubStore, IPayload, IRelay
@@ -43,6 +44,9 @@ _BEAT = 1.0
 
 _LEAVE = 5.0
 """Seconds at most for what has to be stored when a process ends."""
+
+_MOST_EVENTS = 100_000
+"""Events that may wait for slow listeners."""
 
 _NOBODY = Members()
 
@@ -77,12 +81,13 @@ class Hub:
         self.payloads: dict[str, IPayload] = {}
         self.later = Later()
         self._changes = Later()  # that others ask for
-        self._told = Later()
+        self._told = Later(_MOST_EVENTS)
         self.groups = Groups(self)
         self.users = users.Users(self)
         self.histories = Histories(self)
         self.contexts = Contexts(self)
         self.keeping = Keeping(self)
+        self.requests = Requests(self)
         self._targets: dict[str, Members] = {}
         self._counts = {"g": 0, "s": 0, "u": 0}  # of targets, by kind
         self._wanted: set[str] = set()  # what others were told that we want
@@ -305,6 +310,8 @@ class Hub:
             answer(packets.number(self.close_all(found.target, found.numbers, found.code, found.reason)))
         elif type(found) is packets.Shared:
             self.contexts.called(found, sender, answer)
+        elif type(found) is packets.Request:
+            self.requests.called(found, answer)
         elif type(found) is packets.Surrender:
             self.keeping.surrender(found.number, found.digest, answer)
         elif type(found) is packets.Change:
@@ -354,10 +361,19 @@ class Hub:
 
     def say(self, action: str, data: Any) -> None:
         """Tell the listeners of this process, in a greenlet of their own that has none of the caller's context."""
-        Context().run(spawn, self.events.emit, f"worker.{action}", data=data)
+        Context().run(spawn, self._emit, f"worker.{action}", data)
+
+    def _emit(self, name: str, data: Any) -> None:
+        try:
+            self.events.emit(name, data=data)
+        except Exception:
+            log.exception("a listener of %s failed", name)
 
     def tell(self, event: object) -> None:
-        """Tell listeners of this process what happened, soon, one event after the other: they hold up and break nothing else."""
+        """Tell listeners of this process what happened, soon, one event after the other: they hold up and break nothing else.
+
+        Where they are so slow that more wait than may, further ones are not told.
+        """
         self._told.add(lambda: self.events.emit(event))
 
     def push_to_everyone(self, message: Outgoing, skip: Collection[int]) -> Delivery:

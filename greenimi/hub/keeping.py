@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import logging
 import secrets
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,16 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
+def _expires(connection: IConnection, links: Links) -> float | None:
+    """When what it was let in for is over: by its own identity, or that of the lost connection that it goes on for."""
+    identity = connection.identity
+    return links.expires if identity is None else identity.expires
+
+
+def _is_over(moment: float | None) -> bool:
+    return moment is not None and moment <= time.time()
+
+
 class Keeping:
     """For the connections of this process."""
 
@@ -61,7 +72,7 @@ class Keeping:
         """A connection is closed: for how many seconds it is kept.  Does not wait."""
         self._missed.pop(connection.number, None)
         links.after = None
-        if links.digest is None or not self._hub.settings.keep:
+        if links.digest is None or not self._hub.settings.keep or _is_over(_expires(connection, links)):
             return 0.0
         record = self._record(connection, links)
         if not record:
@@ -124,6 +135,7 @@ class Keeping:
             "data": data,
             "user": links.user,
             "claimed": links.claimed,
+            "expires": _expires(connection, links),
             "name": links.name or connection.id,
             "groups": links.groups,
             "places": {name: self._hub.histories.place(name, connection, place) for name, place in links.places.items()},
@@ -141,12 +153,14 @@ class Keeping:
         ``places``: the last offset and the epoch that its client knows of groups with history.  False for a token that nothing is kept
         under (any more).  Raises Refused, and closes the connection, after too many of those.  May wait for other processes and the store.
 
-        When it raises, or the connection is lost meanwhile, the token is good for another time.
+        What an identity was let in for is over with it, also while it is kept.  When this raises, or the connection is lost meanwhile, the
+        token is good for another time.
         """
         links = links_of(connection)
         digest = _digest(token) if token.isascii() and len(token) <= _LONGEST_TOKEN else b""
         record = self._find(parse(token.partition(".")[0]), digest) if digest and digest != links.digest else b""
-        if not record:
+        kept = packets.decode_value(record) if record else {}
+        if not kept or _is_over(kept["expires"]):
             links.failures += 1
             if links.failures >= _MOST_FAILURES:
                 log.warning("%r shows tokens that nothing is kept under", connection)
@@ -156,7 +170,7 @@ class Keeping:
         whole = False
         try:
             if connection.number in self._hub.connections:
-                self._apply(connection, links, packets.decode_value(record), places or {})
+                self._apply(connection, links, kept, places or {})
             whole = connection.number in self._hub.connections
         finally:
             if not whole:
@@ -189,6 +203,7 @@ class Keeping:
         identity = connection.identity
         if identity is not None and user is not None and identity.id != user:
             raise Refused("this token is another user's")
+        links.expires = kept["expires"]
         connection.data.update(kept["data"])
         if user is not None:
             bound = hub.users.take_over(user, old, connection) if kept["claimed"] else hub.users.bind(user, connection)

@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
+from math import inf
 
 from greenimi.errors import Overloaded
 from greenimi.green import Event, sleep, spawn
@@ -20,7 +21,10 @@ _PAUSE = 0.2
 class Later:
     """One greenlet, there as long as there is something to do.  It has none of the context of those who add."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: float = inf) -> None:
+        """``most``: jobs that may wait; further ones are left out, and the log says so."""
+        self._most = most
+        self._dropped = 0  # since there was nothing to do
         self._jobs: deque[Callable[[], object]] = deque()
         self._idle = Event()
         self._idle.set()
@@ -31,6 +35,11 @@ class Later:
 
     def add(self, job: Callable[[], object]) -> None:
         """Never blocks.  A job that raises Overloaded is tried again for a while, before those behind it; other errors are logged."""
+        if len(self._jobs) >= self._most:
+            self._dropped += 1
+            if self._dropped == 1:
+                log.error("%d things wait to be done, further ones are left out", len(self._jobs))
+            return
         self._jobs.append(job)
         if self._idle.is_set():
             self._idle.clear()
@@ -53,6 +62,9 @@ class Later:
                     log.exception("something could not be done")
                 del job
         finally:
+            if self._dropped:
+                log.error("%d things were left out", self._dropped)
+                self._dropped = 0
             self._idle.set()
 
     def _do(self, job: Callable[[], object]) -> None:

@@ -17,13 +17,14 @@ class Links:
     user      whom it is bound to
     claimed   and nobody else may be
     identity  the user that its identity named last
+    expires   when the identity does of the lost connection that it goes on for
     digest    of the token by which its client may restore it; None: nobody may
     places    where it was in the history of groups when it became one of their members: (offset, epoch)
     failures  wrong tokens that its client has shown
     after     what to do when the answer to the message at hand is on its way
     """
 
-    __slots__ = ("after", "changed", "claimed", "digest", "failures", "groups", "identity", "lock", "name", "places", "user")
+    __slots__ = ("after", "changed", "claimed", "digest", "expires", "failures", "groups", "identity", "lock", "name", "places", "user")
 
     def __init__(self) -> None:
         self.groups: dict[str, Any] = {}
@@ -31,6 +32,7 @@ class Links:
         self.user: str | None = None
         self.claimed = False
         self.identity: str | None = None
+        self.expires: float | None = None
         self.digest: bytes | None = None
         self.places: dict[str, tuple[int, str]] = {}
         self.failures = 0

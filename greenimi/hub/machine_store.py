@@ -270,6 +270,7 @@ class MachineStore:
     # -- processes -----------------------------------------------------------------------------------------------------
 
     def alive(self, process: int, seconds: float) -> bool:
+        self._file.mend()
         until = self._clock() + seconds
         with self._file.step as execute:
             known = execute("SELECT known FROM processes WHERE process = ?", (process,)).fetchone()

@@ -89,6 +89,14 @@ class Shared(_Packet, tag="x"):
     value: Any
 
 
+class Request(_Packet, tag="r"):
+    """Ask the client of a connection, and wait for its reply that many seconds.  Answered with [kind of error or "", reply or text]."""
+
+    number: int
+    data: dict[str, Any]
+    timeout: float
+
+
 class Surrender(_Packet, tag="s"):
     """The client of a connection is back on another one and shows its token, of which this is the digest: give the record up.
 
@@ -106,7 +114,7 @@ class Say(_Packet, tag="w"):
     data: bytes
 
 
-AnyPacket = Push | Close | Count | List | Change | News | Shared | Surrender | Say
+AnyPacket = Push | Close | Count | List | Change | News | Shared | Request | Surrender | Say
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(AnyPacket).decode

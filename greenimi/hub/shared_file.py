@@ -61,6 +61,8 @@ class SharedFile:
             raise StartError(f"SQLite {sqlite3.sqlite_version} is too old; the machine driver of the hub's store needs 3.35")
         self.path = path
         self.step = Step(self)
+        self._schema = schema
+        self._size = size
         self._wait = wait
         self._line = Semaphore()
         self._process = os.getpid()
@@ -79,6 +81,20 @@ class SharedFile:
         except (sqlite3.Error, GreenimiError) as error:
             self.close()
             raise StartError(f"the hub's store {path} cannot be opened: {error.__cause__ or error}", hint=_REMOVE) from error
+        self._identity = _identity(path)
+
+    def mend(self) -> None:
+        """When somebody has removed the file, go on with the one that is in its place now, or a new one: there others will look.
+
+        Raises StartError when that cannot be.
+        """
+        if _identity(self.path) == self._identity:
+            return
+        other = SharedFile(self.path, self._schema, wait=self._wait, size=self._size)  # whole before anybody uses it
+        log.error("the hub's store %s was removed: what was in it is lost", self.path)
+        old, self._connection = self._connection, other._connection
+        self.execute, self._identity = other.execute, other._identity
+        old.close()
 
     def _create(self) -> None:
         """For nobody else to read.  SQLite gives the files that it puts beside it the same mode."""
@@ -192,3 +208,12 @@ class Step:
 def is_busy(error: sqlite3.Error) -> bool:
     """Whether another process was in the way, and nothing was done."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _BUSY
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another one in its place.  None: there is none."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino

@@ -5,7 +5,7 @@ They are names, cheap to make, and hold nothing.  What they ask of other process
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from greenimi.errors import ConnectionClosed, Refusal
@@ -34,6 +34,13 @@ class _Target:
     def __init__(self, hub: Hub, target: str) -> None:
         self._hub = hub
         self._target = target
+
+    @staticmethod
+    def _named(kind: str, name: str) -> str:
+        """The target of a name.  Raises TypeError for what is no text."""
+        if not isinstance(name, str):
+            raise TypeError(f"names of users and groups are texts, not {type(name).__name__}: {name!r}")
+        return f"{kind}:{name}"
 
     def send(self, data: Any, event: str | None = None, skip: Collection[Whose] = (), key: str | None = None) -> Delivery:
         """Queue a message for all connections that are in it now, but those in ``skip``.  At most once; order kept for who sends.
@@ -89,7 +96,7 @@ class User(_Target):
     """All connections of a user, on any server of any process."""
 
     def __init__(self, hub: Hub, key: str) -> None:
-        super().__init__(hub, f"u:{key}")
+        super().__init__(hub, self._named("u", key))
         self.key = key
 
     def add(self, connection: Whose) -> bool:
@@ -112,7 +119,7 @@ class Group(_Target):
     """All connections in a group, of any server and process.  It is there as long as somebody is in it."""
 
     def __init__(self, hub: Hub, name: str) -> None:
-        super().__init__(hub, f"g:{name}")
+        super().__init__(hub, self._named("g", name))
         self.name = name
 
     def send(self, data: Any, event: str | None = None, skip: Collection[Whose] = (), key: str | None = None) -> Delivery:
@@ -144,9 +151,16 @@ class Group(_Target):
         """Who is in it: user, info and number of connections, in the order in which they came.  ValueError without ``presence``."""
         return self._hub.groups.present(self.name, limit)
 
-    def history(self, offset: int = 0, limit: int = 100) -> list[tuple[int, Any]]:
-        """Offset and data of the messages that are kept behind ``offset``, in order."""
-        found = self._hub.store.since(self.name, offset, limit)
+    def history(self, offset: int | None = None, limit: int = 100) -> list[tuple[int, Any]]:
+        """Offset and data of messages that are kept, in order: those behind ``offset``, or the last ones, ``limit`` of them at most.
+
+        May wait for the store.  ValueError for a group that keeps none.
+        """
+        store = self._hub.store
+        if not self._hub.groups.rules(self.name).history:
+            raise ValueError(f"nobody keeps what is said in {self.name}: set history in [hub.groups.{self.name.partition(':')[0]}]")
+        begin = max(0, store.position(self.name)[0] - limit) if offset is None else offset
+        found = store.since(self.name, begin, limit)
         return [(number, packets.decode_value(message)[1]) for number, message in found]
 
     def __contains__(self, connection: IConnection) -> bool:
@@ -189,6 +203,13 @@ class OneConnection:
         if self.number in [number_of(each) for each in skip]:
             return Delivery()
         return self._hub.push_to([self.number], Outgoing(envelope(data, event), key))
+
+    def request(self, data: Mapping[str, Any], timeout: float = 10.0) -> Any:
+        """Ask its client, and wait for the result of the reply: see ``IConnection.request`` for what it raises.
+
+        Unreachable when the process that has the connection does not answer.
+        """
+        return self._hub.requests.ask(self.number, data, timeout)
 
     def close(self, code: int = 1000, reason: str = "") -> int:
         """Say goodbye to it; 1, or 0 when it is not there."""

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 from greenimi.errors import Overloaded
 from greenimi.hub import packets
-from greenimi.hub.groups import GroupFull
+from greenimi.hub.groups import GroupFull, check_name
 from greenimi.hub.links import Links, links_of
 from greenimi.interfaces import IConnection
 
 if TYPE_CHECKING:
     from greenimi.hub.hub import Hub
-
-_LONGEST_NAME = 255
 
 
 def target_of(user: str) -> str:
@@ -22,8 +20,7 @@ def target_of(user: str) -> str:
 
 
 def _check(user: str) -> None:
-    if not user or len(user.encode()) > _LONGEST_NAME:
-        raise ValueError(f"a user's key has 1 to {_LONGEST_NAME} bytes, not {len(user.encode())}")
+    check_name(user, "a user's key")
 
 
 class Users:

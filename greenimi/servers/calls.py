@@ -29,12 +29,15 @@ if TYPE_CHECKING:
     from greenimi.servers.messages import MessageEndpoint
     from greenimi.servers.settings import ServerSettings
 
+READ = 65536
+"""Bytes that are read of a client at once."""
+
 _LATE = 60.0
 """Seconds for which a reply that comes too late is known for one."""
 
 _FURTHER = 8
-"""So many times as many bytes as one message may have may wait for a handler; and, while a reply is waited for, so many times as many messages
-as otherwise, as it may be behind them."""
+"""So many times as many bytes as one message may have may wait for a handler; and, while a reply is waited for, so many times as many
+messages as otherwise, as it may be behind them."""
 
 
 class Asker(Protocol):
@@ -135,7 +138,12 @@ def size_of(item: Any) -> int:
         return len(item.raw)
     if kind is PackedMessage:
         return item.size  # type: ignore[no-any-return]
-    return item.stream.size if kind is StreamedMessage else 0  # type: ignore[no-any-return]
+    return item.stream.size if kind is StreamedMessage else 0
+
+
+def is_large(message: Any) -> bool:
+    """Whether a message took more than one read, or may do so yet."""
+    return type(message) is StreamedMessage or size_of(message) > READ
 
 
 def _unpacked(message: Any) -> Any:

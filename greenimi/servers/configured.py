@@ -224,7 +224,9 @@ def permissions(mode: str) -> int:
 
 def _larger(outbox: int, high_water: int) -> None:
     if outbox <= high_water:
-        raise ConfigError(f"{outbox} must be larger than high_water, which is {high_water}")
+        raise ConfigError(
+            f"{outbox} must be larger than high_water, which is {high_water}", hint="set high_water beside it, to a half for example"
+        )
 
 
 def framing_table(settings: ServerSettings) -> dict[str, object]:

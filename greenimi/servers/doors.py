@@ -180,7 +180,7 @@ class Doors:
         elif settings.kind == "udp":
             pipeline = self._messages(plan, builder, plan.routes, settings.payload, [EachDatagram(authenticators), *settings.layers])
         else:
-            first = FirstMessage(authenticators)
+            first = FirstMessage(authenticators, settings.action_field)
             pipeline = self._messages(plan, builder, plan.routes, settings.payload, [first, *settings.layers])
             first.failed = pipeline.failed
         kind = TcpServer if settings.kind == "tcp" else UdpServer

@@ -12,6 +12,7 @@ from greenimi.container.onion import Proceed
 from greenimi.container.registry import Container
 from greenimi.dispatch.route import Route, add_mark_layer
 from greenimi.errors import ConfigError, Refusal, StartError
+from greenimi.hub.client_actions import ACTIONS
 from greenimi.interfaces import IAuthenticator
 from greenimi.marks import Mark, marks_of
 from greenimi.message import Message, Reply
@@ -126,16 +127,18 @@ class FirstMessage:
     """The layer of TCP: until somebody knows who the client is, its messages are shown to the authenticators.
 
     The one that says it is answered ``{"identity": id}`` (where the payload has tables) and goes no further.  Wrong credentials end
-    the connection behind their answer; what says nothing goes on to its handler, and to its guard.
+    the connection behind their answer; what says nothing goes on to its handler, and to its guard.  So does what is asked of the Hub: the
+    token in a ``$hello`` is the Hub's.
     """
 
-    def __init__(self, authenticators: Authenticators) -> None:
+    def __init__(self, authenticators: Authenticators, action_field: str = "action") -> None:
         self._identify = authenticators.identify
+        self._action = action_field
         self.failed: Callable[[Exception, Message], bytes | Reply | None] = _unanswered  # set once there is a pipeline
 
     def __call__(self, message: Message, proceed: Proceed) -> Any:
         connection = message.connection
-        if connection.identity is not None:
+        if connection.identity is not None or (type(message.data) is dict and message.data.get(self._action) in ACTIONS):
             return proceed(message)
         try:
             identity = self._identify(message)

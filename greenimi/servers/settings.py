@@ -74,7 +74,9 @@ class ServerSettings:
     bind: str = option("127.0.0.1:8000", "Address to listen on: HOST:PORT, [IPv6]:PORT or unix:PATH.")
     mode: str = option("0660", "Permissions of the file of a Unix socket; it belongs to Gunicorn's user and group.")
     payload: str = option("json", "What a message's bytes mean: json, msgpack, text, raw or package.module:Class.")
-    framing: str = option("line", "How TCP packets are cut: line, delimiter, length, fixed or package.module:Class.")
+    framing: str = option(
+        "line", "How TCP packets are cut: line, delimiter, length8, length16, length32, length, fixed or package.module:Class."
+    )
     framing_options: dict[str, object] = option({}, "Options of the framing, such as bits, byteorder, size.")
     action_field: str = option("action", "Field of a message that names its handler.")
     id_field: str = option("id", "Field of a message that asks for an answer and is returned with it.")
@@ -122,9 +124,13 @@ class ServerSettings:
     message_rate: int = option(0, "Messages of one connection handled in a second; further ones wait for the next.  0 means any number.")
     user_rate: int = option(0, "The same for all connections of one user in a worker together; 0 means any number.")
     inbox: int = option(256, "Messages of one connection that may wait for its handler before reading stops.")
-    outbox: int = option(4 * 1024 * 1024, "Bytes that may wait for a slow client before it is disconnected.")
+    outbox: int = option(
+        4 * 1024 * 1024, "Bytes that may wait for a slow client before slow says what becomes of it; more than high_water."
+    )
     outbox_messages: int = option(10_000, "Messages pushed to a slow client that may wait for it.")
-    slow: str = option("close", "What becomes of pushes that a client does not read: close it, drop the oldest, or conflate those of one key.")
+    slow: str = option(
+        "close", "What becomes of pushes that a client does not read: close it, drop the oldest, or conflate those of one key."
+    )
     high_water: int = option(256 * 1024, "Bytes waiting for a client above which a streaming handler pauses.")
     max_line: int = option(8192, "Bytes of an HTTP request line.")
     max_head: int = option(32768, "Bytes of an HTTP request's head.")

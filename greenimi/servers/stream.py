@@ -20,7 +20,7 @@ from zope.interface import implementer
 from greenimi.errors import ConnectionClosed
 from greenimi.interfaces import IConnection
 from greenimi.message import Message, Request, Response, Upgrade
-from greenimi.servers.calls import Talker, size_of
+from greenimi.servers.calls import READ, Talker, is_large
 from greenimi.servers.outbox import CLOSED, LINGER, LINGERING, OPEN, PUSHES, watcher
 from greenimi.servers.parts import send_parts
 from greenimi.servers.timed import GOODBYE
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("greenimi.servers")
 
-_READ = 65536
 _LINGER_BYTES = 1 << 20
 _TURN = 256  # messages handled before other connections have theirs,
 _TURN_TIME = 5_000_000  # or nanoseconds
@@ -118,7 +117,7 @@ class StreamConnection(Talker):
         try:
             if data is None:
                 try:
-                    data = self._sock.recv(_READ)
+                    data = self._sock.recv(READ)
                 except BlockingIOError:
                     return
                 except OSError:
@@ -149,7 +148,7 @@ class StreamConnection(Talker):
                     server.handlers.start(_work, self)
                     if self._state == CLOSED:
                         return
-                if len(self._inbox) + len(self._front) > server.inbox_limit or size_of(messages[0]) > _READ or codec.streams:
+                if len(self._inbox) + len(self._front) > server.inbox_limit or is_large(messages[0]):
                     self._pause_when_full()
             elif codec.crowded:
                 self._pause()
@@ -183,8 +182,7 @@ class StreamConnection(Talker):
     def _pause_when_full(self) -> None:
         """Stop reading when as much waits for the handler as may.
 
-        It is looked at what that is in bytes where messages are handed out while they arrive, and when one came that took more than one
-        read: without those it cannot be much.
+        It is looked at what that is in bytes when a large message came: without those it cannot be much.
         """
         if not self._waits_for_reply() and (len(self._inbox) + len(self._front) > self.server.inbox_limit or not self._has_room()):
             self._pause()

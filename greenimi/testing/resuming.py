@@ -192,6 +192,7 @@ class ResumingClient:
         self._ping = 0.0
         self._open = green.Event()
         self._over = green.Event()
+        green.require_patched()  # else its greenlet would wait in a system call, and everybody with it
         self._greenlet = green.spawn(self._run)
 
     # -- for tests -----------------------------------------------------------------------------------------------------

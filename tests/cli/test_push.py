@@ -83,6 +83,8 @@ def test_it_reaches_clients_of_all_workers(run: Run, clients: list[ClientConnect
     assert [client.recv(timeout=5) for client in clients] == ["plain"] * 4
     assert run("--everyone", "till", "1").stdout == "delivered to 0 connections\n"
     assert run("--connection", "17", "1").stdout == "delivered to 0 connections\n"
+    assert run("--everyone", "{}").stdout == "delivered to 4 connections\n"
+    assert "wants the id of a connection" in run("--connection", "bob", "1").stderr
 
 
 def test_a_script_reaches_them_too(
@@ -101,6 +103,9 @@ def test_a_script_reaches_them_too(
     ("arguments", "text"),
     [
         ({"data": "no json"}, "DATA is not JSON"),
+        ({"data": None, "everyone": None}, "DATA is missing"),
+        ({"data": None, "everyone": "web"}, "DATA is not JSON"),
+        ({"data": None, "everyone": "hello", "text": True}, "DATA is missing"),
         ({"data": "x", "text": True, "event": "e"}, "no place for --event"),
     ],
 )

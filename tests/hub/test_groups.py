@@ -8,7 +8,7 @@ import pytest
 from greenimi import green
 from greenimi.errors import Overloaded, Refusal
 from greenimi.hub import GroupFull, GroupJoined, GroupLeft, Hub, UserJoined, UserLeft
-from greenimi.hub.groups import target_of
+from greenimi.hub.groups import BadName, target_of
 from greenimi.hub.machine_store import MachineStore
 from greenimi.hub.settings import GroupSettings, HubSettings
 from greenimi.testing.support import PATIENCE, wait_until
@@ -256,6 +256,31 @@ def test_user_who_did_not_come_back_in_time_left(hubs: Make) -> None:
 
     wait_until(looked)
     assert heard[1] == UserLeft("room", client.id, None)
+
+
+def test_many_who_did_not_come_back_are_told_in_one_look(hubs: Make) -> None:
+    (hub,) = hubs(1, HubSettings(keep=0.01, groups=ROOM.groups))
+    heard = listen(hub, UserLeft)
+    clients = [connect(hub) for _ in range(250)]
+    for client in clients:
+        hub.group("room").add(client)
+        hub.keeping.token(client)
+        client.lose()
+    settle(hub)
+    green.sleep(0.02)  # until the last of them is out of time
+    hub.groups.tell_expired()
+    settle(hub)
+    assert len(heard) == 250
+
+
+@pytest.mark.parametrize("name", ["", "x" * 256, "\ud800"])
+def test_names_that_clients_make_up_are_refused(hubs: Make, name: str) -> None:
+    (hub,) = hubs(1, HubSettings(groups={name: GroupSettings(history=5)}))
+    client = connect(hub)
+    for call in (lambda: hub.group(name).add(client), lambda: hub.group(name).send("x"), lambda: hub.user(name).add(client)):
+        with pytest.raises(BadName) as caught:
+            call()
+        assert caught.value.status == 400
 
 
 def test_users_of_a_process_that_died_left(hubs: Make) -> None:

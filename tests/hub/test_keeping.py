@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -443,3 +444,33 @@ def test_events_of_coming_back(hubs: Make) -> None:
     hub.restore(back, token)
     settle(hub)
     assert heard == [GroupJoined("plain", back), GroupJoined("room", back), ConnectionRestored(back, client.number)]
+
+
+# -- identities that expire ----------------------------------------------------------------------------------------
+def test_nothing_is_kept_of_whose_identity_has_expired(hubs: Make) -> None:
+    (hub,) = hubs(1, SETTINGS)
+    client = connect(hub, identity=Identity("ann", expires=time.time() - 1))
+    hub.identified(client)
+    token = hub.token(client)
+    client.lose()
+    assert not hub.restore(connect(hub), token)
+
+
+@pytest.mark.parametrize("open_", [False, True], ids=["lost", "still open"])
+def test_what_is_kept_is_over_with_the_identity(hubs: Make, open_: bool) -> None:
+    (hub,) = hubs(1, SETTINGS)
+    until = time.time() + 3600
+    client = connect(hub, identity=Identity("ann", expires=until))
+    hub.identified(client)
+    token = hub.token(client)
+    client.lose()
+    back = connect(hub)
+    assert hub.restore(back, token)
+    assert (hub.connection(back).user(), back.links.expires) == ("ann", until)
+    back.links.expires = time.time() - 1  # as after an hour; it has no identity of its own
+    token = hub.token(back)
+    if not open_:
+        back.lose()
+    again = connect(hub)
+    assert not hub.restore(again, token)
+    assert hub.connection(again).user() is None

@@ -125,3 +125,19 @@ def test_goes_on_after_its_greenlet_was_killed() -> None:
     later.add(lambda: done.append(2))
     assert later.wait(PATIENCE)
     assert done == [1, 2]
+
+
+def test_no_more_wait_than_may(caplog: pytest.LogCaptureFixture) -> None:
+    later = Later(2)
+    done: list[int] = []
+    for number in range(4):
+        later.add(lambda number=number: done.append(number))  # type: ignore[misc]
+    assert later.wait(PATIENCE)
+    assert done == [0, 1]
+    assert [record.getMessage() for record in caplog.records] == [
+        "2 things wait to be done, further ones are left out",
+        "2 things were left out",
+    ]
+    later.add(lambda: done.append(4))
+    assert later.wait(PATIENCE)
+    assert done == [0, 1, 4]

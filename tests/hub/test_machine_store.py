@@ -241,3 +241,18 @@ def _seats(folder: Path) -> list[int]:
         found = [connection for (connection,) in file.execute("SELECT connection FROM seats WHERE process IS NOT NULL")]
     file.close()
     return found
+
+
+def test_a_file_that_was_removed_is_made_anew(tmp_path: Path) -> None:
+    one, two = MachineStore(tmp_path), MachineStore(tmp_path)
+    one.alive(1, 60)
+    one.append("room", b"old", 10, 60)
+    for path in tmp_path.iterdir():
+        path.unlink()
+    assert not one.alive(1, 60)  # so who is here is said anew
+    assert not two.alive(2, 60)
+    two.append("room", b"new", 10, 60)
+    assert one.since("room", 0, 10) == [(1, b"new")]
+    two.close()
+    assert one.alive(1, 60)
+    one.close()

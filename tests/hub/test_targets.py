@@ -295,9 +295,29 @@ def test_messages_between_workers(hubs: Make) -> None:
     assert one.workers.send("reload").delivered == 1
 
 
-def test_worker_that_fails_to_listen(hubs: Make, capfd: pytest.CaptureFixture[str]) -> None:
+def test_worker_that_fails_to_listen(hubs: Make, caplog: pytest.LogCaptureFixture) -> None:
     one, two = hubs(2)
     two.events.on("worker.reload", lambda event: 1 / 0)
     assert one.worker(two.process).send("reload").delivered == 1
-    wait_until(lambda: "ZeroDivisionError" in capfd.readouterr().err)
+    wait_until(lambda: "ZeroDivisionError" in caplog.text)
+    assert "a listener of worker.reload failed" in caplog.text
     assert one.worker(two.process).send("reload").delivered == 1
+
+
+def test_names_are_texts(hubs: Make) -> None:
+    (hub,) = hubs(1)
+    wrong: Any = 5
+    with pytest.raises(TypeError, match="texts, not int: 5"):
+        hub.user(wrong)
+    with pytest.raises(TypeError, match="texts, not int: 5"):
+        hub.group(wrong)
+
+
+def test_the_last_messages_or_those_behind_an_offset(hubs: Make) -> None:
+    (hub,) = hubs(1, HubSettings(groups={"log": GroupSettings(history=10)}))
+    for number in range(5):
+        hub.group("log").send(number)
+    assert hub.group("log").history(limit=2) == [(4, 3), (5, 4)]
+    assert hub.group("log").history(1, limit=2) == [(2, 1), (3, 2)]
+    with pytest.raises(ValueError, match=r"set history in \[hub.groups.lobby\]"):
+        hub.group("lobby").history()

@@ -168,6 +168,15 @@ def test_wrong_credentials_are_answered_and_end_the_connection(app: App, known: 
         assert known.asked == ["mallory"]
 
 
+def test_the_token_of_a_hello_is_the_hubs(app: App, known: Members) -> None:
+    with MessageClient(app, "till") as till:
+        token = till.request("$hello")["token"]
+    with MessageClient(app, "till") as till:
+        assert till.request("$hello", token=token)["restored"]
+        assert known.asked == []
+        assert till.request("x", token="ann") == {"identity": "ann"}
+
+
 def test_each_datagram_says_who_sent_it(app: App) -> None:
     with DatagramClient(app, "beacon") as beacon:
         assert beacon.request("admin", token="ann") == "admin"

@@ -338,3 +338,24 @@ def test_only_the_handler_sends_in_parts(app: App, opens: Open) -> None:
 def test_the_subprotocol_is_told(opens: Open) -> None:
     assert opens("/made", subprotocols=["v0", "v1", "v2"]).request("protocol") == "v1"
     assert opens("/made").request("protocol") == ""
+
+
+def test_messages_that_wait_to_be_read_are_bounded_in_bytes(app_factory: AppFactory) -> None:
+    gate = green.Event()
+
+    @websocket("/gated", payload="text")
+    class Gated:
+        @on.default
+        def take(self, stream: MessageStream) -> str:
+            gate.wait()
+            return str(len(stream.read(1 << 20)))
+
+    app = app_factory([Gated], {"servers": {"web": {"kind": "http", "max_message": 20_000}}})
+    with WebSocketClient(app, "/gated") as client:
+        (connection,) = host(app).connections
+        sending = green.spawn(client._sock.sendall, b"".join(masked_frame(b"x" * 100_000, TEXT) for _ in range(40)))
+        wait_until(lambda: not connection._read_on)
+        assert sum(message.stream.size for message in (*connection._inbox, *connection._front)) < 500_000
+        gate.set()
+        assert [client._next_raw(monotonic() + 10) for _ in range(40)] == ["100000"] * 40
+        sending.get()

@@ -15,6 +15,7 @@ from greenimi.hub.ids import process_of
 from greenimi.servers import stream as stream_module
 from greenimi.servers.stream import StreamConnection
 from greenimi.testing.clients import HttpClient, MessageClient, WebSocketClient
+from greenimi.testing.plugin import AppFactory
 from greenimi.testing.support import wait_until
 from tests.apps.echo import Stage
 from tests.servers.conftest import Link
@@ -268,3 +269,25 @@ def test_an_error_in_the_hub_ends_the_connection(app: App, link: Callable[..., L
     web.send(b"x")
     assert web.read_all() == b""
     assert not server.connections
+
+
+def test_what_waits_for_a_handler_is_bounded_in_bytes(app_factory: AppFactory, link: Links) -> None:
+    gate = green.Event()
+
+    @tcp
+    class Slow:
+        @on("take")
+        def take(self, data: str) -> int:
+            gate.wait()
+            return len(data)
+
+    app = app_factory([Slow], {"servers": {"till": {"kind": "tcp", "max_message": 200_000}}})
+    till = link(app, "till")
+    sending = green.spawn(till.send, b"".join(b'{"action":"take","data":"%s"}\n' % (b"x" * 150_000) for _ in range(40)))
+    wait_until(lambda: connections(app))
+    connection = only(app)
+    wait_until(lambda: not connection._read_on)
+    assert sum(len(message.raw) for message in (*connection._inbox, *connection._front)) < 9 * 200_000
+    gate.set()
+    assert [till.line() for _ in range(40)] == [b"150000\n"] * 40
+    sending.get()
