@@ -96,7 +96,7 @@ class Histories:
         members.push(outgoing, skip)
         for number in skip:
             connection = self._hub.connections.get(number)
-            if connection is not None and connection in members:
+            if connection is not None and connection in members and _keeps_offsets(connection):
                 _push(connection, _skipped(name, offset))
 
     def _read_soon(self, name: str, cursor: _Cursor) -> None:
@@ -225,7 +225,10 @@ class Histories:
     def _send(name: str, connection: IConnection, messages: list[tuple[int, bytes]]) -> None:
         for offset, message in messages:
             outgoing, skip = _outgoing(name, offset, message)
-            _push(connection, _skipped(name, offset) if connection.number in skip else outgoing)
+            if connection.number not in skip:
+                _push(connection, outgoing)
+            elif _keeps_offsets(connection):
+                _push(connection, _skipped(name, offset))
 
     def _say_where(self, name: str, cursor: _Cursor) -> None:
         log.warning("members of %s were not told all messages: its history began anew, or there were more than are kept", name)
@@ -240,6 +243,11 @@ def _push(connection: IConnection, outgoing: Outgoing) -> None:
     framed = None if connection.dialect is None else outgoing.framed(connection.dialect)
     if framed is not None:
         connection.push(framed)
+
+
+def _keeps_offsets(connection: IConnection) -> bool:
+    """Whether its client has said that it may come back: others would not know what to make of an offset alone."""
+    return connection.links is not None and connection.links.digest is not None
 
 
 def _skipped(name: str, offset: int) -> Outgoing:

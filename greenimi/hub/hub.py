@@ -28,8 +28,8 @@ from greenimi.hub.members import Members
 from greenimi.hub.memory_store import MemoryStore
 from greenimi.hub.outgoing import Outgoing
 from greenimi.hub.relay import NoRelay
-from greenimi.hub.run_folder import folder_of
 from greenimi.hub.requests import Requests
+from greenimi.hub.run_folder import folder_of
 from greenimi.hub.settings import HubSettings
 from greenimi.hub.targets import Everyone, Group, OneConnection, User, Worker, Workers
 from greenimi.interfaces import IConnection, IHubStore, IPayload, IRelay

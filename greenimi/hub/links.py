@@ -41,6 +41,21 @@ class Links:
         self.changed: Event | None = None  # somebody waits for a value in its data
 
 
+_AWAY = frozenset({1001, 1005, 1006, 1011, 1012, 1013, 1014, 1015, 4408, 4429})
+
+
+def comes_back(code: int) -> bool:
+    """Whether a client whose connection was closed with this code may come back: docs/client-protocol.md."""
+    return code in _AWAY or 4500 <= code < 4600
+
+
+def close_for_good(connection: IConnection, code: int) -> None:
+    """A connection is closed by us: nothing is kept of it where its client is not to come back."""
+    links = connection.links
+    if links is not None and not comes_back(code):
+        links.digest = None
+
+
 def links_of(connection: IConnection) -> Links:
     """Those of a connection, made on demand."""
     links = connection.links

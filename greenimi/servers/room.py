@@ -175,6 +175,8 @@ def _add_doors(setup: Setup, settings: dict[str, ServerSettings], workers: Worke
         mounts = [mounted for mounted in setup.introspect("mount") if mounted.server == name]
         authenticators = [marked.target for marked in setup.introspect("authenticator") if marked.server == name]
         plans.append(Plan(name, found, setup.server_container(name), own, errors, missing[0] if missing else None, mounts, authenticators))
-    doors = Doors(plans, workers, setup.container.get(Events), debug=bool(setup.config.get("app.debug", False)), hub=setup.container.get(Hub))
+    doors = Doors(
+        plans, workers, setup.container.get(Events), debug=bool(setup.config.get("app.debug", False)), hub=setup.container.get(Hub)
+    )
     setup.container.add(Doors, doors)
     setup.add_service(doors, "doors")

@@ -18,6 +18,7 @@ from gevent import get_hub, getcurrent
 from zope.interface import implementer
 
 from greenimi.errors import ConnectionClosed
+from greenimi.hub.links import close_for_good
 from greenimi.interfaces import IConnection
 from greenimi.message import Message, Request, Response, Upgrade
 from greenimi.servers.calls import READ, Talker, is_large
@@ -109,6 +110,8 @@ class StreamConnection(Talker):
         if self._state == OPEN and not self._leaving:
             self.codec.close(code, reason)
             self._bow_out()
+            if self.links is not None:
+                close_for_good(self, code)
             self.flush_later()
 
     # -- reading: in the hub -------------------------------------------------------------------------------------

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from greenimi.servers.master.calling import ask
 from greenimi.config import read_conf
+from greenimi.servers.master.calling import ask
 from greenimi.servers.master.control import control_path
 from greenimi.testing.support import free_port, wait_until
 

@@ -15,11 +15,11 @@ from typing import Any, Self
 
 from greenimi import green
 from greenimi.errors import ConnectionClosed, GreenimiError
+from greenimi.hub.links import comes_back
 from greenimi.testing.messages import RequestFailed, StreamMessages
 from greenimi.testing.support import PATIENCE, wait_until
 
 ABNORMAL = 1006
-_AWAY = frozenset({1001, 1005, 1006, 1011, 1012, 1013, 1014, 1015, 4408, 4429})
 _HURRY = 0.25
 _HURRIES = 4
 _GOODBYE = 2.0  # seconds for the server's own
@@ -28,11 +28,6 @@ _GOODBYE = 2.0  # seconds for the server's own
 def _cut(link: StreamMessages) -> None:
     with suppress(OSError):
         link._sock.shutdown(socket.SHUT_RDWR)
-
-
-def comes_back(code: int) -> bool:
-    """Whether a client connects again after this close code."""
-    return code in _AWAY or 4500 <= code < 4600
 
 
 @dataclass(frozen=True, slots=True)

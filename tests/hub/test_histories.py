@@ -80,15 +80,18 @@ class Listener:
 # -- sending -------------------------------------------------------------------------------------------------------
 def test_what_goes_over_the_wire(hubs: Make) -> None:
     one, two = hubs(2, SETTINGS)
-    client, other = connect(one), connect(two)
+    client, other, third = connect(one), connect(two), connect(one)
     one.group("log").add(client)
     two.group("log").add(other)
-    assert two.group("log").send({"a": 1}, event="said").delivered == 2
-    assert one.group("log").send("x", skip=[client]).delivered == 2
+    one.group("log").add(third)
+    one.token(client)
+    assert two.group("log").send({"a": 1}, event="said").delivered == 3
+    assert one.group("log").send("x", skip=[client, third]).delivered == 3
     settle(one, two)
     first = {"event": "said", "data": {"a": 1}, "group": "log", "offset": 1}
     assert client.got == [first, {"group": "log", "offset": 2}], "not meant for it, but it misses no offset"
     assert other.got == [first, {"data": "x", "group": "log", "offset": 2}]
+    assert third.got == [first], "it keeps no offsets"
     assert one.group("log").history() == [(1, {"a": 1}), (2, "x")]
     assert two.group("log").history(offset=1, limit=1) == [(2, "x")]
 
@@ -437,6 +440,7 @@ def test_store_that_fails_while_the_rest_is_sent(hubs: Make) -> None:
 def test_skipped_members_are_skipped_when_they_come_back(hubs: Make) -> None:
     (hub,) = hubs(1, SETTINGS)
     client = connect(hub)
+    hub.token(client)
     hub.group("log").send("own", skip=[client])
     hub.groups.join("log", client, place=(0, place_of(hub)[1]))
     client.links.after()

@@ -291,3 +291,15 @@ def test_what_waits_for_a_handler_is_bounded_in_bytes(app_factory: AppFactory, l
     gate.set()
     assert [till.line() for _ in range(40)] == [b"150000\n"] * 40
     sending.get()
+
+
+@pytest.mark.parametrize(("code", "kept"), [(4403, 0), (1012, 1)])
+def test_nothing_is_kept_of_a_client_that_is_sent_away_for_good(app: App, code: int, kept: int) -> None:
+    hub = app.doors.runtime.hub
+    with WebSocketClient(app, "/chat") as chat:
+        connection = only(app, "web")
+        hub.token(connection)
+        connection.close(code)
+        chat.wait_closed()
+    wait_until(lambda: not hub.connections)
+    assert hub.keeping.kept_count == kept

@@ -177,6 +177,7 @@ def test_a_silent_server_is_asked_and_left(start: Start, server: ScriptedServer)
     link.hear("$ping")
     server.next().welcome()
     wait_until(lambda: client.absences and client.absences[0].seconds is not None)
+    assert len(client.absences) == 1
 
 
 def test_who_cannot_be_reached_or_greeted_is_tried_again(start: Start, server: ScriptedServer) -> None:

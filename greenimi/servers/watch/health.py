@@ -19,8 +19,8 @@ from greenimi.container.registry import Container
 from greenimi.container.service import Tier
 from greenimi.errors import ConfigError, ConflictError, Refused, StartError
 from greenimi.event import Events
-from greenimi.interfaces import IService
 from greenimi.hub import Hub
+from greenimi.interfaces import IService
 from greenimi.marks import Mark, Where, get, here, http
 from greenimi.message import Request, Response
 from greenimi.servers.doors import Doors
