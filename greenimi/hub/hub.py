@@ -437,6 +437,7 @@ class Hub:
                 if not turn % 3 and not self.store.alive(self.process, _ALIVE):
                     log.warning("the others took this process for gone: it stood still, or nobody heard of it")
                     self.later.add(self._enter_again)
+                self.keeping.close_expired()
                 self.histories.look_again()
                 self.groups.tell_expired()
                 if not turn % 3:

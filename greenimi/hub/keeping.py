@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from greenimi.errors import Overloaded, Refused
+from greenimi.errors import Overloaded, Refused, Unauthorized
 from greenimi.green import Event
 from greenimi.hub import packets
 from greenimi.hub.events import ConnectionRestored
@@ -60,6 +60,7 @@ class Keeping:
         self.restored_count = 0
         self._storing: bytes | None = None  # the one that it is about to get
         self._missed: dict[int, dict[str, _Missed]] = {}  # to be sent behind an answer, by connection and group
+        self._expiring: dict[int, IConnection] = {}  # those that go on for an identity that will expire
 
     def token(self, connection: IConnection) -> str:
         """A new token for its client; an older one means nothing any more."""
@@ -71,6 +72,7 @@ class Keeping:
     def gone(self, connection: IConnection, links: Links) -> float:
         """A connection is closed: for how many seconds it is kept.  Does not wait."""
         self._missed.pop(connection.number, None)
+        self._expiring.pop(connection.number, None)
         links.after = None
         if links.digest is None or not self._hub.settings.keep or _is_over(_expires(connection, links)):
             return 0.0
@@ -204,6 +206,8 @@ class Keeping:
         if identity is not None and user is not None and identity.id != user:
             raise Refused("this token is another user's")
         links.expires = kept["expires"]
+        if links.expires is not None:
+            self._expiring[connection.number] = connection
         connection.data.update(kept["data"])
         if user is not None:
             bound = hub.users.take_over(user, old, connection) if kept["claimed"] else hub.users.bind(user, connection)
@@ -220,6 +224,12 @@ class Keeping:
             except GroupFull as error:
                 log.info("%r is back, but %s", connection, error.text)
         hub.tell(ConnectionRestored(connection, old))
+
+    def close_expired(self) -> None:
+        """Close those that go on for an identity which has expired, and have none of their own.  Called once a second."""
+        for connection in list(self._expiring.values()):
+            if connection.identity is None and _is_over(connection.links.expires):
+                connection.close(4000 + Unauthorized.status, "the identity has expired")
 
     # -- what was said meanwhile -------------------------------------------------------------------------------------
     def recovered(self, connection: IConnection, name: str, missed: _Missed) -> None:

@@ -474,3 +474,21 @@ def test_what_is_kept_is_over_with_the_identity(hubs: Make, open_: bool) -> None
     again = connect(hub)
     assert not hub.restore(again, token)
     assert hub.connection(again).user() is None
+
+
+def test_who_goes_on_for_an_identity_is_closed_when_it_expires(hubs: Make) -> None:
+    (hub,) = hubs(1, SETTINGS)
+    client = connect(hub, identity=Identity("ann", expires=time.time() + 3600))
+    hub.identified(client)
+    token = hub.token(client)
+    client.lose()
+    back, own = connect(hub), connect(hub)
+    assert hub.restore(back, token)
+    token = hub.token(back)
+    hub.keeping.close_expired()
+    assert back.is_open
+    back.links.expires = time.time() - 1
+    hub.keeping.close_expired()
+    assert back.closed_with == (4401, "the identity has expired")
+    assert own.is_open
+    assert not hub.keeping._expiring
