@@ -93,8 +93,10 @@ def _joined(options: Namespace, folder: str) -> Hub:
     from greenimi.hub.local import LocalRelay
     from greenimi.hub.machine_store import MachineStore
 
-    settings = replace(read_config(options).settings("hub", HubSettings), folder=folder)
+    config = read_config(options)
+    settings = replace(config.settings("hub", HubSettings), folder=folder)
     hub = Hub(settings, relay=LocalRelay(settings), store=MachineStore(Path(folder), wait=settings.wait))
+    hub.servers = list(config.section("servers"))
     hub.start()
     return hub
 
@@ -108,4 +110,7 @@ def _target(hub: Hub, options: Namespace) -> Any:
         if not (options.connection.isascii() and options.connection.isdigit()):
             raise StartError(f"--connection wants the id of a connection, a number, not {options.connection[:40]!r}")
         return hub.connection(options.connection)
-    return hub.everyone(options.everyone or None)
+    try:
+        return hub.everyone(options.everyone or None)
+    except LookupError as error:
+        raise StartError(str(error)) from None

@@ -60,6 +60,7 @@ class Hub:
 
     connections  those of this process that messages are spoken on, by number
     payloads     what messages are encoded by here, by name
+    servers      the names of those in conf; empty: it is not known
     drivers      gives the relay and the store that are used from the start on
     """
 
@@ -79,6 +80,7 @@ class Hub:
         self.drivers: Callable[[], tuple[IRelay, IHubStore]] = lambda: (self.relay, self.store)
         self.connections: dict[int, IConnection] = {}
         self.payloads: dict[str, IPayload] = {}
+        self.servers: list[str] = []
         self.later = Later()
         self._changes = Later()  # that others ask for
         self._told = Later(_MOST_EVENTS)
@@ -113,7 +115,9 @@ class Hub:
         return Group(self, name)
 
     def everyone(self, server: str | None = None) -> Everyone:
-        """All connections that messages are spoken on; those of one server, by its name in conf."""
+        """All connections that messages are spoken on; those of one server, by its name in conf: LookupError without such a server."""
+        if server is not None and self.servers and server not in self.servers:
+            raise LookupError(f"there is no server {server!r}; servers in conf: {', '.join(self.servers)}")
         return Everyone(self, server)
 
     def worker(self, process: int) -> Worker:

@@ -47,6 +47,7 @@ def add_servers(setup: Setup) -> None:
     for name, found in settings.items():
         for prefix, application in found.mount.items():
             setup.mount(name, prefix, application)
+    setup.container.get(Hub).servers = list(settings)
     _add_urls(setup, settings)
     _add_views(setup, settings)
     setup.on_mark("controller", add_controller)

@@ -82,6 +82,9 @@ def test_it_reaches_clients_of_all_workers(run: Run, clients: list[ClientConnect
     assert run("--everyone", "--text", "plain").stdout == "delivered to 4 connections\n"
     assert [client.recv(timeout=5) for client in clients] == ["plain"] * 4
     assert run("--everyone", "till", "1").stdout == "delivered to 0 connections\n"
+    unknown = run("--everyone", "tll", "1")
+    assert unknown.returncode == 1
+    assert "there is no server 'tll'; servers in conf: web, till" in unknown.stderr
     assert run("--connection", "17", "1").stdout == "delivered to 0 connections\n"
     assert run("--everyone", "{}").stdout == "delivered to 4 connections\n"
     assert "wants the id of a connection" in run("--connection", "bob", "1").stderr

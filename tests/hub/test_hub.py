@@ -291,3 +291,12 @@ def test_secrets_are_not_in_the_log(hubs: Make, caplog: pytest.LogCaptureFixture
         assert two.restore(connect(two), token)
         assert not two.restore(connect(two), token)
     assert token.split(".")[1] not in caplog.text
+
+
+def test_servers_that_conf_has_not(hubs: Make) -> None:
+    (hub,) = hubs(1)
+    assert hub.everyone("anything").count() == 0, "nobody has said which there are"
+    hub.servers = ["web", "till"]
+    assert hub.everyone("web").count() == 0
+    with pytest.raises(LookupError, match="there is no server 'tll'; servers in conf: web, till"):
+        hub.everyone("tll")

@@ -211,7 +211,7 @@ def test_what_is_queued_goes_out_before_the_connections_close(make_echo: Make) -
     app = make_echo()
     with MessageClient(app, "till") as till:
         assert till.request("echo", text="x") == {"text": "x"}
-        (connection,) = app.doors.servers["till"].connections  # type: ignore[union-attr]
+        (connection,) = app.doors.servers["till"].connections
         assert connection.send("last words")
         app.doors.stop()
         assert till.receive() == "last words"

@@ -25,8 +25,8 @@ Make = Callable[..., App]
 
 
 def connections(app: App, server: str = "till") -> set[StreamConnection]:
-    found: set[StreamConnection] = app.doors.servers[server].connections  # type: ignore[union-attr]
-    return found
+    found: Any = app.doors.servers[server].connections
+    return found  # type: ignore[no-any-return]
 
 
 def only(app: App, server: str = "till") -> StreamConnection:
@@ -141,16 +141,16 @@ def test_lingering_is_bounded_in_time(app: App, link: Links) -> None:
     web.send(b"GET / HTTP/9.9\r\nHost: x\r\n\r\n")
     assert web.response()[0] == 505
     server = app.doors.servers["web"]
-    server.sweep(app.doors.runtime.now + 1)  # type: ignore[union-attr]
+    server.sweep(app.doors.runtime.now + 1)
     assert connections(app, "web")
-    server.sweep(app.doors.runtime.now + 3)  # type: ignore[union-attr]
+    server.sweep(app.doors.runtime.now + 3)
     assert not connections(app, "web")
 
 
 def test_idle_zero_means_never(make_echo: Make, link: Links) -> None:
     app = make_echo(till={"idle": 0, "first_byte": 0})
     link(app, "till")
-    app.doors.servers["till"].sweep(app.doors.runtime.now + 1e9)  # type: ignore[union-attr]
+    app.doors.servers["till"].sweep(app.doors.runtime.now + 1e9)
     assert len(connections(app)) == 1
 
 
@@ -211,7 +211,7 @@ def test_a_silent_peer_does_not_keep_a_handler(app: App, link: Links) -> None:
     web.send(b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
     runtime, server = app.doors.runtime, app.doors.servers["web"]
     wait_until(lambda: runtime.handlers.busy == 1)
-    server.sweep(runtime.now + 30)  # type: ignore[union-attr]
+    server.sweep(runtime.now + 30)
     assert web.response()[0] == 408
     assert web.read_all() == b""
     web.close()

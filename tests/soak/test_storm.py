@@ -105,13 +105,13 @@ def test_accepted_in_a_second_by_one_worker() -> None:
 @pytest.mark.live
 def test_a_crowd_comes_back(serve: Serve) -> None:
     served = serve(["tests.soak.apps.soak"], CONF)
-    web = served.app.doors.servers["web"]
+    web: Any = served.app.doors.servers["web"]
     with Storm(served.addresses["web"][1], 20) as storm:
         assert storm.is_whole()
-        for connection in list(web.connections)[:5]:  # type: ignore[union-attr]
+        for connection in list(web.connections)[:5]:
             connection.shut()
         assert storm.is_whole(lost=5)
-        for connection in list(web.connections):  # type: ignore[union-attr]
+        for connection in list(web.connections):
             connection.close(1012)
         wait_until(lambda: len(storm.look().since("told", 0)) == 20)
         assert storm.is_whole()

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from greenimi import IConnection, green, on, tcp, websocket
 from greenimi.errors import ConnectionClosed
 from greenimi.facades import Hub
+from greenimi.hub.links import comes_back
 from greenimi.testing.clients import MessageClient, WebSocketClient
 from greenimi.testing.messages import RequestFailed
 from greenimi.testing.plugin import Serve
-from greenimi.testing.resuming import Heard, Places, ResumingClient, comes_back
+from greenimi.testing.resuming import Heard, Places, ResumingClient
 from greenimi.testing.support import wait_until
 from tests.hub.scripted import Link, ScriptedServer, scripted_server
 

@@ -196,7 +196,7 @@ def test_close_is_called_when_the_client_leaves(app: App, stage: Stage, link: Li
     assert web.read(1000)
     web.close()
     wait_until(lambda: stage.log == ["closed"])
-    wait_until(lambda: not app.doors.servers["web"].connections)  # type: ignore[union-attr]
+    wait_until(lambda: not app.doors.servers["web"].connections)
 
 
 # -- PEP 3333's own judge ------------------------------------------------------------------------------------------

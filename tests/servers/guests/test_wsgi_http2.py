@@ -62,7 +62,7 @@ def test_hints_write_and_parts(app: App, dial: Dial) -> None:
         answer = web.get("/guest")
         assert answer.interim == [(103, {"link": "</a.css>; rel=preload"})]
         assert (answer.body, answer.ended, answer.reset) == (b"written and returned", True, None)
-    assert len(app.doors.servers["web"].connections) == 1  # type: ignore[union-attr]
+    assert len(app.doors.servers["web"].connections) == 1
 
 
 def test_a_file_is_read_off_in_pieces(app: App, dial: Dial) -> None:
