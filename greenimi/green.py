@@ -33,6 +33,7 @@ __all__ = [
     "blocking_drivers",
     "early_imports",
     "io_watcher",
+    "is_of_this_thread",
     "native_close",
     "native_event",
     "native_lock",
@@ -214,6 +215,11 @@ def spawn(function: Callable[..., T], *args: Any, **kwargs: Any) -> Greenlet:
     greenlet.gr_context = copy_context()
     greenlet.start()
     return greenlet
+
+
+def is_of_this_thread(greenlet: Greenlet) -> bool:
+    """Whether this thread can wait for it: greenlets of other threads cannot be switched to."""
+    return greenlet.parent is gevent.get_hub()
 
 
 def poster() -> Callable[[Callable[[], object]], None]:

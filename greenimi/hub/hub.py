@@ -14,7 +14,7 @@ from typing import Any
 from greenimi.container.service import Tier
 from greenimi.errors import GreenimiError, Overloaded
 from greenimi.event import Events
-from greenimi.green import Event, spawn
+from greenimi.green import Event, is_of_this_thread, spawn
 from greenimi.hub import packets, users
 from greenimi.hub.contexts import Contexts
 from greenimi.hub.delivery import Delivery
@@ -416,10 +416,10 @@ class Hub:
 
     def stop(self) -> None:
         """Store what is left to be stored, and leave the others."""
-        if self._pulse is not None:
+        pulse, self._pulse = self._pulse, None
+        if pulse is not None and is_of_this_thread(pulse):  # else that thread and its greenlets are gone
             self._ending.set()
-            self._pulse.join(_LEAVE)
-            self._pulse = None
+            pulse.join(_LEAVE)
             if not self.later.wait(_LEAVE):
                 log.warning("%d things could not be stored in time", len(self.later))
             self._told.wait(_LEAVE)
