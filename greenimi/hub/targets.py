@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from greenimi.errors import ConnectionClosed, Refusal
+from greenimi.green import spawn
 from greenimi.hub import packets
 from greenimi.hub.contexts import Context, Unreachable
 from greenimi.hub.delivery import Delivery
@@ -142,6 +143,20 @@ class Group(_Target):
     def discard(self, connection: Whose) -> bool:
         """Take a connection out.  False when it was not in it."""
         return self._change("part", connection, self.name)
+
+    def request(self, data: Mapping[str, Any], timeout: float = 10.0) -> dict[str, Any]:
+        """Ask all members at the same time: what each replied, by its id, or the exception that ``IConnection.request`` raises for it.
+
+        Blocks the calling greenlet until the last has replied, or its time is over.
+        """
+        asked = {each: spawn(self._ask, each, data, timeout) for each in self.connections()}
+        return {each: greenlet.get() for each, greenlet in asked.items()}
+
+    def _ask(self, connection: str, data: Mapping[str, Any], timeout: float) -> Any:
+        try:
+            return self._hub.requests.ask(number_of(connection), data, timeout)
+        except Exception as error:
+            return error
 
     def members(self) -> list[str]:
         """The ids of the connections in it."""

@@ -15,7 +15,7 @@ from greenimi.container.registry import Container
 from greenimi.servers.acceptor import Acceptor, Gate
 from greenimi.servers.deadlines import Silence
 from greenimi.servers.entrance.entrance import Entrance, entrance_for
-from greenimi.servers.farewell import Farewell
+from greenimi.servers.farewell import REASONS, Farewell
 from greenimi.servers.latency import Latency
 from greenimi.servers.rates import Rates
 from greenimi.servers.runtime import Runtime
@@ -154,7 +154,7 @@ class StreamHost:
         oldest_first = sorted(self.connections, key=lambda connection: connection.number)
         self._farewell = Farewell(oldest_first, lambda: self.connections, code, seconds)
 
-    def stop(self, code: int = 1001, reason: str = "the server stops") -> None:
+    def stop(self, code: int = 1001) -> None:
         """Say goodbye to every connection in its protocol's way, also to those with something to do."""
         self.drain()
         if self._farewell is not None:
@@ -170,7 +170,7 @@ class StreamHost:
             self.runtime.overtime.sources.remove(self._working)
             self.runtime.unfinished.remove(self.unfinished)
         for connection in list(self.connections):
-            connection.close(code, reason)
+            connection.close(code, REASONS.get(code, ""))
         if self.rates is not None and self.rates.tick in self.runtime.each_second:
             self.runtime.each_second.remove(self.rates.tick)
             self.rates.tick(self.runtime.now)

@@ -14,6 +14,9 @@ from greenimi.servers.timed import Timed
 
 log = logging.getLogger("greenimi.servers")
 
+REASONS = {1001: "the server stops", 1012: "the server restarts, come back at once"}
+"""What clients are told, by the code of the goodbye."""
+
 _OFTEN = 0.1
 """Seconds between two rounds of goodbyes."""
 
@@ -61,7 +64,7 @@ class Farewell:
 
     def _depart(self, connection: Timed, *, at_last: bool) -> bool:
         try:
-            return connection.depart(self._code, "the server stops", at_last=at_last)
+            return connection.depart(self._code, REASONS.get(self._code, ""), at_last=at_last)
         except Exception:
             log.exception("%r cannot be said goodbye to", connection)
             connection.shut()

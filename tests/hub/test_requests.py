@@ -80,3 +80,17 @@ def test_a_process_that_does_not_answer_is_not_waited_for(hubs: Make, monkeypatc
     monkeypatch.setattr(one, "called", lambda packet, sender, answer: None)
     with green.timeout(5), pytest.raises(Unreachable):
         two.connection(device.id).request({}, timeout=0.01)
+
+
+def test_all_members_of_a_group_are_asked(hubs: Make) -> None:
+    one, two = hubs(2)
+    near, far, silent, stranger = Device(one), Device(two), Device(two), Device(one)
+    for device, reply in ((near, 1), (far, 2), (silent, NoReply("too late")), (stranger, 4)):
+        device.reply = reply
+    for device in (near, far, silent):
+        one.group("sensors").add(device.id)
+    found = one.group("sensors").request({"action": "read"}, timeout=3.0)
+    error = found.pop(silent.id)
+    assert isinstance(error, NoReply)
+    assert found == {near.id: 1, far.id: 2}
+    assert not hasattr(stranger, "asked")

@@ -278,9 +278,9 @@ def test_stop_says_goodbye_and_shut_closes_what_is_left(app: App, link: Links) -
 def test_stop_says_the_code_it_is_given(app: App) -> None:
     with WebSocketClient(app, "/chat") as chat:
         assert chat.request("echo", text="x") == {"text": "x"}
-        host(app).stop(1012, "a new version")
+        host(app).stop(1012)
         chat.wait_closed()
-        assert (chat.close_code, chat.close_reason) == (1012, "a new version")
+        assert (chat.close_code, chat.close_reason) == (1012, "the server restarts, come back at once")
 
 
 def test_where_others_accept_too_it_takes_one_at_a_time_at_first(app: App) -> None:

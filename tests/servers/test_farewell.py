@@ -99,7 +99,7 @@ def test_all_at_once(app: App, link: Links) -> None:
         for name in ("web", "till"):
             host(app, name).drain()
             host(app, name).farewell(1012, 0)
-        with pytest.raises(ConnectionClosed, match="1012 the server stops"):
+        with pytest.raises(ConnectionClosed, match="1012 the server restarts, come back at once"):
             chat.receive()
         till.wait_closed()
         assert web.read_all() == b""
