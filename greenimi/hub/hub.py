@@ -36,14 +36,9 @@ from greenimi.interfaces import IConnection, IHubStore, IPayload, IRelay
 
 log = logging.getLogger("greenimi.hub")
 
-_ALIVE = 10.0
-"""Seconds that the store believes a process to be there without hearing of it."""
-
-_BEAT = 1.0
-"""Seconds between two looks at what changes by itself."""
-
-_LEAVE = 5.0
-"""Seconds at most for what has to be stored when a process ends."""
+_ALIVE = 10.0  # seconds that the store believes a process to be there without hearing of it
+_BEAT = 1.0  # seconds between two looks at what changes by itself
+_LEAVE = 5.0  # seconds at most for what has to be stored when a process ends
 
 _MOST_EVENTS = 100_000
 """Events that may wait for slow listeners."""

@@ -151,7 +151,8 @@ class StreamConnection(Talker):
                     server.handlers.start(_work, self)
                     if self._state == CLOSED:
                         return
-                if len(self._inbox) + len(self._front) > server.inbox_limit or is_large(messages[0]):
+                waiting = len(self._inbox) + len(self._front)
+                if (waiting > 1 or codec.partial) and (waiting > server.inbox_limit or is_large(messages[0])):  # one alone always may
                     self._pause_when_full()
             elif codec.crowded:
                 self._pause()
