@@ -70,9 +70,11 @@ class ClientActions:
         connection = _client_of(message)
         name = _text(message.data.get("group"), "group")
         places = _places({name: {"offset": message.data.get("offset"), "epoch": message.data.get("epoch")}})
-        if not self._go_back(connection, name, places[name]):
+        found: dict[str, Any] | None = None
+        if self._go_back(connection, name, places[name]):
+            found = self._hub.keeping.told(connection).get(name)  # none when it was taken out while the store was asked
+        if found is None:
             raise Refused("you are not in this group, or it has no history")
-        found: dict[str, Any] = self._hub.keeping.told(connection)[name]
         return found
 
     def _go_back(self, connection: IConnection, name: str, place: tuple[int, str]) -> bool:

@@ -108,6 +108,20 @@ def test_others_hear_nothing(hub: Hub) -> None:
         ask(client, "$recover", group="room:1", offset=0, epoch="x")
 
 
+def test_who_is_taken_out_meanwhile_hears_nothing(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client(hub)
+    room(client)
+    since = hub.store.since
+
+    def take_out(*args: Any) -> Any:
+        hub.group("room:1").discard(cast("IConnection", client))
+        return since(*args)
+
+    monkeypatch.setattr(hub.store, "since", take_out)
+    with pytest.raises(Refused, match="not in this group"):
+        ask(client, "$recover", group="room:1", offset=0, epoch=hub.store.position("room:1")[1])
+
+
 def test_who_says_goodbye_is_not_kept(hub: Hub) -> None:
     first = Client(hub)
     room(first)
