@@ -407,3 +407,92 @@ class ISessionStore(Interface):
 
         Called now and then.  A store that forgets of its own accord does nothing.
         """
+
+
+class IResources(Interface):
+    """How a pool comes by what it holds.  Calls may wait for the peer unless they say that they do not."""
+
+    def connect(node: Any) -> Any:
+        """A new resource at this node.  What the driver raises is raised."""
+
+    def close(resource: Any) -> None:
+        """End it.  Never raises and waits for nobody."""
+
+    def is_open(resource: Any) -> bool:
+        """False when it is known to be lost; asks nobody and waits for nobody."""
+
+    def check(resource: Any) -> bool:
+        """Ask the peer whether it is there: a round trip.  False, or an error, when it is not."""
+
+    def reset(resource: Any) -> bool:
+        """Make it as good as new after a use: roll back what was left open.  False, or an error: it must not be used again."""
+
+
+class ICacheStore(Interface):
+    """Where a cache keeps its values.  Drivers: ``@bean(driver="name", provides=ICacheStore)``, made with the cache's CacheSettings.
+
+    A value is bytes under a key (text); what they mean is the front's affair.  It may be gone at any time before its lifetime is over
+    (seconds; None: no end) and is never given out after it.  Each call is one step for all who use the store at the same time.
+    """
+
+    def get(key: str) -> bytes | None:
+        """The value; None when there is none."""
+
+    def get_many(keys: Sequence[str]) -> Sequence[bytes | None]:
+        """The values, in the order of the keys."""
+
+    def set(key: str, value: bytes, lifetime: float | None) -> None:
+        """Keep the value, whatever was there."""
+
+    def set_many(values: Mapping[str, bytes], lifetime: float | None) -> None:
+        """Keep the values."""
+
+    def add(key: str, value: bytes, lifetime: float | None) -> bool:
+        """Keep the value where there is none.  Of several who add, one gets True."""
+
+    def touch(key: str, lifetime: float | None) -> bool:
+        """Begin its lifetime anew.  False when there is no such value."""
+
+    def delete(key: str) -> bool:
+        """Forget it.  False when there was none."""
+
+    def delete_many(keys: Sequence[str]) -> int:
+        """Forget them; how many there were."""
+
+    def clear() -> None:
+        """Forget everything of this cache, and nothing else."""
+
+    def increment(key: str, by: int, lifetime: float | None) -> int:
+        """Add to a counter, a value of decimal digits that begins at 0 with this lifetime; what it is now."""
+
+    def collect(limit: int) -> int:
+        """Remove some of those that are over, at most ``limit``; how many they were.  A store that forgets by itself does nothing."""
+
+    def close() -> None:
+        """Give back what it holds."""
+
+
+class ILockStore(Interface):
+    """Who holds a lock.  Drivers: ``@bean(driver="name", provides=ILockStore)``, made with the lock's LockSettings.
+
+    A lock is a name (text); it is held under a token, which nobody can guess, until it is released or its lease (seconds) is over.  Each
+    call is one step for all who use the store at the same time.
+    """
+
+    def acquire(name: str, token: str, lease: float) -> int | None:
+        """Take it if it is free.  The fencing number, which grows with every taking of this name, or None when somebody has it."""
+
+    def renew(name: str, token: str, lease: float) -> bool:
+        """Begin the lease anew.  False when it is not held under this token any more: it must not be relied on."""
+
+    def release(name: str, token: str) -> bool:
+        """Free it and wake who waits.  False when it is not held under this token any more."""
+
+    def held(name: str) -> bool:
+        """Somebody holds it at this moment."""
+
+    def wait(name: str, seconds: float) -> None:
+        """Return when the lock may have become free, at the latest after ``seconds``; early returns are allowed.  Other greenlets go on."""
+
+    def close() -> None:
+        """Give back what it holds."""

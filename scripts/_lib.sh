@@ -7,7 +7,8 @@ venv=$root/.venv
 # Every Debian package that something in the project needs, by who needs it.
 debian_for_tests=(curl socat netcat-openbsd openssl chromium libssl-dev nghttp2-client)
 debian_for_load=(wrk nghttp2-client nginx libssl-dev openssl)
-debian_for_services=(redis-server mariadb-server)
+debian_for_services=(redis-server redis-sentinel mariadb-server postgresql rabbitmq-server mosquitto)
+debian_for_drivers=(libmariadb-dev gcc python3-dev pkg-config)
 debian_for_soak=(slowhttptest libfaketime iproute2 iptables)
 debian_for_deploy=(nginx libnginx-mod-stream haproxy systemd docker-compose)
 
@@ -98,6 +99,7 @@ need_venv() {
     if ! [ "$("$venv/bin/python" -c 'import sys, pip; print(sys.prefix)' 2>/dev/null)" = "$venv" ] || ! grep -qsF "$venv/" "$venv/bin/pip"; then
         step "make .venv" make_venv || exit
     fi
+    if [ "$extra" = dev ]; then need_debian "${debian_for_drivers[@]}"; fi  # some of its packages are compiled
     step "install greenimi${extra:+[$extra]} into .venv" install_greenimi "$extra"
     printf '%s\n' "$wanted" >"$stamp"
 }
