@@ -76,7 +76,7 @@ def _drivers(container: Container, settings: HubSettings) -> tuple[IRelay, IHubS
 def _memory_store(settings: HubSettings) -> IHubStore:
     from greenimi.hub.memory_store import MemoryStore
 
-    return MemoryStore(kept=settings.kept, histories=settings.histories)
+    return MemoryStore(kept=settings.kept, histories=settings.histories, size=settings.size)
 
 
 def _machine_store(settings: HubSettings) -> IHubStore:

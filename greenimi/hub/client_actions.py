@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from greenimi.errors import BadMessage, Refused
+from greenimi.green import sleep
 from greenimi.hub.links import links_of
 from greenimi.interfaces import IConnection
 from greenimi.message import Message
@@ -17,6 +19,7 @@ ACTIONS = ("$hello", "$ping", "$recover", "$bye")
 """The names of all of them."""
 
 _MOST_PLACES = 1024
+_REPLAY_PAUSE = 1.0
 _Places = dict[str, tuple[int, str]]
 
 
@@ -78,10 +81,20 @@ class ClientActions:
         return found
 
     def _go_back(self, connection: IConnection, name: str, place: tuple[int, str]) -> bool:
-        """Have a member of a group with history hear again what it does not know.  False when it is none."""
+        """Have a member of a group with history hear again what it does not know.  False when it is none.
+
+        Once a second for each of its groups: who asks more often waits.
+        """
         hub = self._hub
-        if name not in links_of(connection).groups or not hub.groups.rules(name).history:
+        links = links_of(connection)
+        if name not in links.groups or not hub.groups.rules(name).history:
             return False
+        pause = links.replayed.get(name, 0.0) + _REPLAY_PAUSE - time.monotonic()
+        if pause > 0:
+            sleep(pause)
+            if name not in links.groups:
+                return False
+        links.replayed[name] = time.monotonic()
         hub.histories.go_back(name, connection, place)
         return True
 

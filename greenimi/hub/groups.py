@@ -68,10 +68,13 @@ class Groups:
         return kinds.get(name) or kinds.get(name.partition(":")[0]) or self._plain
 
     # -- coming ------------------------------------------------------------------------------------------------------
-    def join(self, name: str, connection: IConnection, info: Any = None, *, place: tuple[int, str] | None = None) -> bool:
+    def join(
+        self, name: str, connection: IConnection, info: Any = None, *, place: tuple[int, str] | None = None, seat: str | None = None
+    ) -> bool:
         """Put a connection into a group; False when it is in it, or closed.
 
-        ``place`` (offset, epoch): where its client stopped reading the history; what came since is sent to it.  May wait for the store.
+        ``place`` (offset, epoch): where its client stopped reading the history; what came since is sent to it.  ``seat``: as whom its
+        client entered before.  May wait for the store.
         Raises GroupFull over a limit, Overloaded when there are too many groups, or the store cannot tell, TypeError for an ``info``
         that has no MessagePack.
         """
@@ -84,10 +87,12 @@ class Groups:
         self._check(name, links)
         rules = self.rules(name)
         encoded = packets.encode_value(info)
-        member = _member(links, connection)
+        member = seat or _member(links, connection)
         links.groups[name] = info
         try:
             first = self._enter(name, member, connection.number, encoded, rules)
+            if rules.presence:
+                links.seats[name] = member
             if first:
                 hub.tell(UserJoined(name, _user_of(member), info))
             if rules.history:
@@ -149,6 +154,8 @@ class Groups:
             here = True
             del links.groups[name]
             links.places.pop(name, None)
+            links.seats.pop(name, None)
+            links.replayed.pop(name, None)
             self._hub.detach(target_of(name), connection)
             self._hub.tell(GroupLeft(name, connection))
         if left is not None:
@@ -177,6 +184,8 @@ class Groups:
         member = _member(links, connection)
         for name, info in list(links.groups.items()):
             rules = self.rules(name)
+            if rules.presence:
+                links.seats[name] = member
             try:
                 if self._enter(name, member, connection.number, packets.encode_value(info), rules):
                     self._hub.tell(UserJoined(name, _user_of(member), info))

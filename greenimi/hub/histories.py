@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from greenimi.errors import Overloaded
+from greenimi.green import sleep
 from greenimi.hub import packets
 from greenimi.hub.delivery import Delivery
 from greenimi.hub.groups import check_name, target_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("greenimi.hub")
 
 _BATCH = 256
+_AT_ONCE = 64  # messages that one client is sent before others get their turn
 
 
 class _Cursor:
@@ -223,12 +225,14 @@ class Histories:
 
     @staticmethod
     def _send(name: str, connection: IConnection, messages: list[tuple[int, bytes]]) -> None:
-        for offset, message in messages:
+        for place, (offset, message) in enumerate(messages, 1):
             outgoing, skip = _outgoing(name, offset, message)
             if connection.number not in skip:
                 _push(connection, outgoing)
             elif _keeps_offsets(connection):
                 _push(connection, _skipped(name, offset))
+            if not place % _AT_ONCE:
+                sleep(0)  # it is not one of the members yet, so nothing overtakes the rest
 
     def _say_where(self, name: str, cursor: _Cursor) -> None:
         log.warning("members of %s were not told all messages: its history began anew, or there were more than are kept", name)

@@ -43,6 +43,9 @@ _LEAVE = 5.0  # seconds at most for what has to be stored when a process ends
 _MOST_EVENTS = 100_000
 """Events that may wait for slow listeners."""
 
+_MOST_CHANGES = 10_000
+"""Changes that other processes ask for and that may wait; they take further ones for not done."""
+
 _NOBODY = Members()
 
 
@@ -77,7 +80,7 @@ class Hub:
         self.payloads: dict[str, IPayload] = {}
         self.servers: list[str] = []
         self.later = Later()
-        self._changes = Later()  # that others ask for
+        self._changes = Later(_MOST_CHANGES)  # that others ask for
         self._told = Later(_MOST_EVENTS)
         self.groups = Groups(self)
         self.users = users.Users(self)

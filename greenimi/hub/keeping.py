@@ -140,6 +140,7 @@ class Keeping:
             "expires": _expires(connection, links),
             "name": links.name or connection.id,
             "groups": links.groups,
+            "seats": links.seats,
             "places": {name: self._hub.histories.place(name, connection, place) for name, place in links.places.items()},
         }
         try:
@@ -219,7 +220,7 @@ class Keeping:
             found = places.get(name) or kept["places"].get(name)
             place = None if found is None else (found[0], found[1])
             try:
-                if not hub.groups.join(name, connection, info, place=place) and place is not None:
+                if not hub.groups.join(name, connection, info, place=place, seat=kept.get("seats", {}).get(name)) and place is not None:
                     hub.histories.go_back(name, connection, place)  # it was put in when it connected
             except GroupFull as error:
                 log.info("%r is back, but %s", connection, error.text)

@@ -21,10 +21,27 @@ class Links:
     digest    of the token by which its client may restore it; None: nobody may
     places    where it was in the history of groups when it became one of their members: (offset, epoch)
     failures  wrong tokens that its client has shown
+    replayed  when its client last asked for what it missed in a group (time.monotonic)
+    seats     as whom it entered the groups whose members are known to all processes
     after     what to do when the answer to the message at hand is on its way
     """
 
-    __slots__ = ("after", "changed", "claimed", "digest", "expires", "failures", "groups", "identity", "lock", "name", "places", "user")
+    __slots__ = (
+        "after",
+        "changed",
+        "claimed",
+        "digest",
+        "expires",
+        "failures",
+        "groups",
+        "identity",
+        "lock",
+        "name",
+        "places",
+        "replayed",
+        "seats",
+        "user",
+    )
 
     def __init__(self) -> None:
         self.groups: dict[str, Any] = {}
@@ -35,6 +52,8 @@ class Links:
         self.expires: float | None = None
         self.digest: bytes | None = None
         self.places: dict[str, tuple[int, str]] = {}
+        self.replayed: dict[str, float] = {}
+        self.seats: dict[str, str] = {}
         self.failures = 0
         self.after: Callable[[], object] | None = None
         self.lock: Semaphore | None = None  # of its data, while somebody uses it

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 
 from zope.interface import implementer
 
+from greenimi.errors import Overloaded
 from greenimi.interfaces import IHubStore
 
 _UNHEARD = 60.0
@@ -95,8 +96,14 @@ class _History:
 class MemoryStore:
     """In the memory of this process: for one worker, and gone with it.  No call waits."""
 
-    def __init__(self, *, kept: int = 100_000, histories: int = 10_000, clock: Callable[[], float] = time.time) -> None:
-        """``kept``: records, and claims and places of connections that are gone, of each kind at most."""
+    def __init__(
+        self, *, kept: int = 100_000, histories: int = 10_000, size: int = 1 << 30, clock: Callable[[], float] = time.time
+    ) -> None:
+        """``kept``: records, and claims and places of connections that are gone, of each kind at most.
+
+        ``size``: bytes of records and messages; what would go beyond raises Overloaded.
+        """
+        self._room = size
         self._most_kept = kept
         self._most_histories = histories
         self._clock = clock
@@ -114,19 +121,33 @@ class MemoryStore:
     # -- records -------------------------------------------------------------------------------------------------------
 
     def keep(self, token: bytes, record: bytes, seconds: float) -> None:
+        self._make_room(len(record))
         until = self._clock() + seconds
-        self._records.pop(token, None)
+        self._drop_record(token)
         self._records[token] = record, until
+        self._room -= len(record)
         self._record_ends.set(token, until)
         if len(self._records) > self._most_kept:
             first = next(iter(self._records))
-            del self._records[first]
+            self._drop_record(first)
             self._record_ends.drop(first)
 
     def take(self, token: bytes) -> bytes | None:
         self._record_ends.drop(token)
-        record, until = self._records.pop(token, (b"", 0.0))
+        record, until = self._drop_record(token)
         return record if until > self._clock() else None
+
+    def _drop_record(self, token: bytes) -> tuple[bytes, float]:
+        record, until = self._records.pop(token, (b"", 0.0))
+        self._room += len(record)
+        return record, until
+
+    def _make_room(self, size: int) -> None:
+        """Raises Overloaded when there is none for so many bytes more."""
+        if size > self._room:
+            self.collect(1000)
+            if size > self._room:
+                raise Overloaded("there is no room in the hub's store")
 
     # -- exclusive users -----------------------------------------------------------------------------------------------
 
@@ -267,12 +288,14 @@ class MemoryStore:
     # -- history -------------------------------------------------------------------------------------------------------
 
     def append(self, group: str, message: bytes, size: int, seconds: float) -> tuple[int, str]:
+        self._make_room(len(message))
         history = self._history(group)
         history.last += 1
         until = self._clock() + seconds
         history.messages.append((history.last, until, message))
+        self._room -= len(message)
         while history.messages and history.messages[0][0] <= history.last - size:
-            history.messages.popleft()
+            self._room += len(history.messages.popleft()[2])
         self._message_ends.set(group, until)
         return history.last, history.epoch
 
@@ -303,7 +326,7 @@ class MemoryStore:
         """Of those that are used as little, the youngest: a flood of new groups does not wash old ones away."""
         minute = min(history.used for history in self._histories.values())
         group = next(group for group, history in reversed(self._histories.items()) if history.used == minute)
-        del self._histories[group]
+        self._room += sum(len(message) for _, _, message in self._histories.pop(group).messages)
         self._message_ends.drop(group)
 
     # -- processes -----------------------------------------------------------------------------------------------------
@@ -324,13 +347,14 @@ class MemoryStore:
         now = self._clock()
         done = 0
         while done < limit and (token := self._record_ends.take(now)) is not None:
-            del self._records[token]
+            self._drop_record(token)
             done += 1
         while done < limit and (user := self._claim_ends.take(now)) is not None:
             del self._claims[user]
             done += 1
         while done < limit and (group := self._message_ends.take(now)) is not None:
             history = self._histories[group]
+            self._room += sum(len(message) for _, until, message in history.messages if until <= now)
             history.messages = deque(each for each in history.messages if each[1] > now)
             if history.messages:  # some were added for longer than the last
                 self._message_ends.set(group, max(until for _, until, _ in history.messages))

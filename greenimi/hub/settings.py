@@ -36,7 +36,7 @@ class HubSettings:
     keep: float = option(60.0, "Seconds that data, user and groups of a client that may come back are kept after its connection is lost.")
     kept: int = option(100_000, "Clients whose records are kept so, at most; the one that is kept longest is forgotten first.")
     histories: int = option(10_000, "Groups whose last messages are kept, at most; the one used least lately is forgotten first.")
-    size: int = option(1024 * 1024 * 1024, "Bytes of the file of the machine store; beyond it nothing more is kept (503).")
+    size: int = option(1024 * 1024 * 1024, "Bytes of what the store keeps, with machine of its file; beyond it nothing more is kept (503).")
     group_count: int = option(100_000, "Groups that have members in one process, at most.")
     groups_each: int = option(128, "Groups that one connection may be in.")
     user_connections: int = option(0, "Connections that one user may have in one process; 0 means any number.")

@@ -85,7 +85,7 @@ def test_a_token_is_good_once(hub: Hub) -> None:
     assert not ask(Client(hub), "$hello", token=token)["restored"]
 
 
-def test_a_member_hears_again_what_it_asks_for(hub: Hub) -> None:
+def test_a_member_hears_again_what_it_asks_for(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     client = Client(hub)
     room(client)
     epoch = hub.store.position("room:1")[1]
@@ -94,12 +94,35 @@ def test_a_member_hears_again_what_it_asks_for(hub: Hub) -> None:
     wait_until(lambda: len(client.got) == 2)
     assert ask(client, "$recover", group="room:1", offset=1, epoch=epoch)["missed"] == 1
     assert [each["offset"] for each in client.got] == [1, 2, 2]
+    monkeypatch.setattr("greenimi.hub.client_actions._REPLAY_PAUSE", 0.0)
     assert ask(client, "$recover", group="room:1", offset=1, epoch="other") == {
         "recovered": False,
         "offset": 2,
         "epoch": epoch,
         "missed": 0,
     }
+
+
+def test_who_asks_again_and_again_waits(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("greenimi.hub.client_actions.sleep", pauses.append)
+    client = Client(hub)
+    room(client)
+    assert client.hub.group("room:2").add(cast("IConnection", client))
+    for name in ("room:1", "room:2", "room:1", "room:1"):
+        ask(client, "$recover", group=name, offset=0, epoch=hub.store.position(name)[1])
+    assert len(pauses) == 2
+    assert all(0 < pause <= 1 for pause in pauses)
+
+
+def test_who_leaves_while_it_waits_hears_nothing(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client(hub)
+    room(client)
+    place = {"group": "room:1", "offset": 0, "epoch": hub.store.position("room:1")[1]}
+    ask(client, "$recover", **place)
+    monkeypatch.setattr("greenimi.hub.client_actions.sleep", lambda _: hub.group("room:1").discard(cast("IConnection", client)))
+    with pytest.raises(Refused, match="not in this group"):
+        ask(client, "$recover", **place)
 
 
 def test_others_hear_nothing(hub: Hub) -> None:

@@ -497,3 +497,24 @@ def test_nothing_is_lost_or_doubled_however_they_come_and_go(steps: list[tuple[s
         store.slow = False
         for hub in made:
             hub.stop()
+
+
+def test_others_get_their_turn_while_much_is_sent_again(hubs: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    (hub,) = hubs(1, SETTINGS)
+    first = connect(hub)
+    hub.group("log").add(first)
+    start = place_of(hub)
+    for number in range(100):
+        hub.group("log").send(number)
+    turns: list[int] = []
+
+    def let_others(_: float) -> None:
+        turns.append(len(heard(client)))
+        hub.group("log").send("meanwhile")
+
+    client = connect(hub)
+    monkeypatch.setattr("greenimi.hub.histories.sleep", let_others)
+    hub.groups.join("log", client, place=start)
+    hub.keeping.send_missed(client)
+    assert turns == [64]
+    assert heard(client) == [*range(100), "meanwhile"]

@@ -300,3 +300,21 @@ def test_servers_that_conf_has_not(hubs: Make) -> None:
     assert hub.everyone("web").count() == 0
     with pytest.raises(LookupError, match="there is no server 'tll'; servers in conf: web, till"):
         hub.everyone("tll")
+
+
+def test_only_so_many_changes_of_others_wait(hubs: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(module, "_MOST_CHANGES", 3)
+    store = Troubled()
+    (hub,) = hubs(1, ROOM, store)
+    clients = [connect(hub) for _ in range(9)]
+    gate = store.gate("enter")
+    answers: list[bytes] = []
+    hub.called(packets.encode(packets.Change("join", clients[0].number, "room")), 1, answers.append)
+    wait_until(lambda: store.waiting.get("enter"))
+    for client in clients[1:]:
+        hub.called(packets.encode(packets.Change("join", client.number, "room")), 1, answers.append)
+    assert len(hub._changes) == 3
+    gate.set()
+    wait_until(lambda: len(answers) == 4)
+    assert hub.group("room").count() == 4
+    wait_until(lambda: "5 things were left out" in caplog.text)

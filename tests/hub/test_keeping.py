@@ -181,6 +181,21 @@ def test_user_with_a_place_comes_back_into_a_full_group(hubs: Make) -> None:
     assert back in two.group("room")
 
 
+def test_who_entered_before_it_was_known_is_there_once(hubs: Make) -> None:
+    one, two = hubs(2, SETTINGS)
+    client = connect(one)
+    one.group("room").add(client, "Ann")
+    one.user("ann").add(client)
+    before = two.group("room").present()
+    token = one.token(client)
+    client.lose()
+    settle(one)
+    back = connect(two)
+    assert two.restore(back, token)
+    assert two.group("room").present() == before
+    assert len(before) == 1
+
+
 def test_claim_is_kept_for_its_client(hubs: Make) -> None:
     one, two = hubs(2, SETTINGS)
     client = connect(one)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from greenimi.errors import Overloaded
 from greenimi.hub.memory_store import Ends, MemoryStore
 from greenimi.interfaces import IHubStore
 from greenimi.testing.contracts import HubStoreContract
@@ -64,3 +65,28 @@ def test_memory_returns_to_its_level() -> None:
     left = {name: value for name, value in vars(store).items() if hasattr(value, "__len__") and len(value)}
     assert list(left) == ["_histories"]  # which are bounded, and empty
     assert not any(history.messages for history in store._histories.values())
+
+
+def test_it_keeps_so_many_bytes() -> None:
+    clock = Clock()
+    store = MemoryStore(size=100, histories=2, clock=clock)
+    store.keep(b"a", b"." * 60, 10.0)
+    store.keep(b"a", b"." * 40, 10.0)  # in place of the first
+    store.append("room", b"." * 30, 2, 10.0)
+    store.append("room", b"." * 30, 2, 20.0)
+    for call in (lambda: store.keep(b"b", b".", 10.0), lambda: store.append("other", b".", 2, 10.0)):
+        with pytest.raises(Overloaded, match="no room"):
+            call()
+    assert store.since("room", 0, 9) == [(1, b"." * 30), (2, b"." * 30)]
+    clock.now += 10.0
+    store.keep(b"b", b"." * 40, 10.0)  # what is over gives room
+    assert store.take(b"a") is None
+    assert store.take(b"b") == b"." * 40
+    for group in ("two", "three", "four"):  # of two that are remembered
+        store.append(group, b"." * 20, 2, 10.0)
+    for _ in range(10):
+        store.append("four", b"." * 10, 2, 10.0)
+    clock.now += 20.0
+    store.collect(1000)
+    store.keep(b"c", b"." * 100, 10.0)
+    assert store.take(b"c") == b"." * 100
