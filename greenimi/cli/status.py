@@ -49,7 +49,7 @@ def as_json(status: Status) -> str:
 
 
 def render(status: Status, *, now: float | None = None, width: int | None = None, color: bool | None = None) -> str:
-    """For people: the master, its workers, the servers, and where the loop was blocked.
+    """For people: the master, its workers, the servers, what other rooms count, and where the loop was blocked.
 
     ``width``: columns of the terminal, longer lines are cut; by default those of ours, and any where the output is no terminal.
     """
@@ -59,7 +59,13 @@ def render(status: Status, *, now: float | None = None, width: int | None = None
     if width is None and terminal:
         width = shutil.get_terminal_size().columns
     workers = [cast("WorkerStatus", worker) for worker in status["workers"] if "at" in worker]
-    parts = [_master(status["master"], now), *_workers(status["workers"], now), *_servers(status, workers), *_blocked(workers, now)]
+    parts = [
+        _master(status["master"], now),
+        *_workers(status["workers"], now),
+        *_servers(status, workers),
+        *_sources(workers),
+        *_blocked(workers, now),
+    ]
     lines = "\n\n".join(parts).splitlines()
     if width is not None:
         lines = [line if len(line) <= width else line[: width - 1] + "…" for line in lines]
@@ -137,6 +143,14 @@ def _servers(status: Status, workers: Sequence[WorkerStatus]) -> Iterator[str]:
         rows.append(row)
     if rows:
         yield table(["server", "kind", "address", "connections", "accepted", "refused", "messages", "p50", "p99"], rows)
+
+
+def _sources(workers: Sequence[WorkerStatus]) -> Iterator[str]:
+    """The Hub, pools and what else counts something, as far as there is something."""
+    sources = summed(nothing(), workers)["sources"]
+    told = {name: [f"{key.removesuffix('_total')} {value:g}" for key, value in own.items() if value] for name, own in sources.items()}
+    if any(told.values()):
+        yield table(["counts of", ""], [[name, ", ".join(own)] for name, own in told.items() if own])
 
 
 def _blocked(workers: Sequence[WorkerStatus], now: float) -> Iterator[str]:

@@ -35,6 +35,8 @@ from greenimi.codec.websocket_frames import (
 from greenimi.errors import ProtocolError
 from greenimi.message import Message
 
+_MOST_EMPTY = 1000  # frames without anything that a message may have: without a limit it would never have to end
+
 _utf8_decoder = getincrementaldecoder("utf-8")
 
 
@@ -61,6 +63,7 @@ class WebSocketCodec(Codec):
         "_compressed",
         "_compressor",
         "_decoder",
+        "_empty",
         "_final",
         "_left",
         "_mask",
@@ -114,6 +117,7 @@ class WebSocketCodec(Codec):
         self._opcode = CONTINUATION  # of the message under way, CONTINUATION when there is none
         self._message = bytearray()  # what arrived of it
         self._arrived = 0  # bytes of its frames so far, the one under way in full
+        self._empty = 0  # frames of it without anything
         self._compressed = False
         self._decoder: IncrementalDecoder | None = None  # finds bad UTF-8 before the message is complete
         self._left = 0  # bytes of the data frame under way still to come
@@ -237,6 +241,11 @@ class WebSocketCodec(Codec):
             self._opcode = first & 0x0F
             self._compressed = bool(first & COMPRESSED)
             self._decoder = _utf8_decoder() if first & ~0x80 == TEXT else None
+            self._empty = 0
+        if not size:
+            self._empty += 1
+            if self._empty > _MOST_EMPTY:
+                raise ProtocolError(f"over {_MOST_EMPTY} empty frames in a message", code=1008)
         self._arrived += size
         self._final = first >= 0x80
         self._left = size

@@ -71,6 +71,9 @@ _FRAMEWORK_OR_NONE: dict[Any, Getter] = {
     Identity: lambda message: message.identity,
     Session: lambda request: request.extra.get("session"),
 }
+_MEANT = {"connection": "IConnection", "identity": "Identity", "request": "Request", "session": "Session"}
+"""Names that are hardly meant for what a client sends."""
+
 _HTTP_ONLY = (Request, Headers, Body, Session)
 _HTTP_SOURCES: dict[type[Source], Callable[[Parameter], Getter]] = {
     Query: getters.from_query,
@@ -114,6 +117,9 @@ def bind_handler(
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise StartError(f"{place}: *{parameter.name} cannot be bound", hint="name every argument, or take `payload`")
+        if parameter.name in _MEANT and parameter.name not in hints:
+            hint = f"write {parameter.name}: {_MEANT[parameter.name]}; or {parameter.name}: Any when the client is to say it"
+            raise StartError(f"{place}: {parameter.name} has no annotation, so the client would supply it", hint=hint)
         described, getter = binder.bind(parameter, hints.get(parameter.name, Any))
         parameters.append(described)
         if parameter.kind is parameter.KEYWORD_ONLY:

@@ -100,6 +100,7 @@ def _check(config: IConfig, path: str, settings: ServerSettings) -> None:
         check("payload", lambda: payload_from(settings.payload))
     if settings.kind == "tcp" and ":" not in settings.framing:
         check("framing", lambda: framing_from(framing_table(settings)))
+        check("framing", lambda: _holds(settings))
 
 
 def _check_websockets(settings: ServerSettings, check: Check) -> None:
@@ -173,6 +174,12 @@ def _one_of(word: str, known: tuple[str, ...]) -> None:
 def _usable(address: Address, kind: str) -> None:
     if kind == "udp" and address.family == socket.AF_UNIX:
         raise ConfigError("a udp server cannot listen on a Unix socket: its clients have no address to answer to")
+
+
+def _holds(settings: ServerSettings) -> None:
+    """A number in MessagePack may be a line's end."""
+    if settings.payload == "msgpack" and settings.framing in ("line", "delimiter"):
+        raise ConfigError(f"{settings.framing} would cut MessagePack in two", hint='set framing = "length32", or payload = "json"')
 
 
 def _one_path(path: str) -> None:

@@ -69,6 +69,13 @@ def shown(found: Status, **options: Any) -> str:
     return render(found, now=NOW, **{"color": False, **options})
 
 
+def test_what_other_rooms_count() -> None:
+    one = worker(201, at=NOW, sources={"hub": {"connections": 3.0, "groups": 0.0, "kept_total": 2.0}, "pool.main": {"busy": 0.0}})
+    two = worker(202, at=NOW, sources={"hub": {"connections": 4.0}})
+    assert rows(shown(status([one, two])), "counts of") == [["hub", "connections 7, kept 2"]]
+    assert "counts of" not in shown(status([worker(201, at=NOW)]))
+
+
 def test_master_workers_servers_and_what_was_blocked() -> None:
     text = shown(status([READY]))
     assert text.splitlines()[:3] == [

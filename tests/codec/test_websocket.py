@@ -202,6 +202,13 @@ def test_broken_frames_end_the_connection(data: bytes) -> None:
         assert feed(codec, raw_frame(TEXT, b"after")) == []
 
 
+def test_a_message_of_nothing_but_empty_frames_ends_some_day() -> None:
+    empty = raw_frame(CONTINUATION, fin=False)
+    codec = WebSocketCodec()
+    assert feed(codec, raw_frame(TEXT, b"a", fin=False) + empty * 1000 + raw_frame(CONTINUATION, b"b"), raw_frame(TEXT, b"")) == ["ab", ""]
+    assert feed(codec, raw_frame(TEXT, fin=False) + empty * 999, empty) == [("error", 1008)]
+
+
 def test_messages_before_an_error_of_the_same_read_are_kept() -> None:
     codec = WebSocketCodec()
     found = codec.receive(raw_frame(TEXT, b"one") + raw_frame(BINARY, b"two") + raw_frame(15))

@@ -447,7 +447,10 @@ def test_signatures_that_can_never_be_bound() -> None:
     async def later() -> None: ...
     def in_place_of_a_default(page: int = Query("page-size")) -> None: ...  # type: ignore[assignment]
 
+    def forgot(connection) -> None: ...  # type: ignore[no-untyped-def]
+
     for function, said in (
+        (forgot, r"connection has no annotation, so the client would supply it\n  hint: write connection: IConnection; or"),
         (stars, "args cannot be bound"),
         (double_stars, "kwargs cannot be bound"),
         (bean, "service"),
@@ -460,6 +463,16 @@ def test_signatures_that_can_never_be_bound() -> None:
             bind_handler(function, http=False)
     with pytest.raises(StartError, match=r"no parameter takes the placeholder \{x\}"):
         bind_handler(nobody, http=True, placeholders=("x",))
+
+
+def test_a_client_may_supply_a_name_that_is_meant_for_it() -> None:
+    def route(session: str, request: Any) -> Any:
+        return session, request
+
+    call, _ = bind_handler(route, http=False)
+    message = Message(b"")
+    message.data = {"session": "s", "request": 1}
+    assert call(message) == ("s", 1)
 
 
 def test_parameters_are_described() -> None:

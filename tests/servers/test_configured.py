@@ -35,6 +35,7 @@ def test_an_unknown_key_is_named_with_a_suggestion() -> None:
         ({"outbox": 1000, "high_water": 2000}, "servers.web.outbox: 1000 must be larger than high_water, which is 2000"),
         ({"half_close": 5}, "servers.web.half_close: an http server has none of this\n  hint: it is for servers of the kind tcp"),
         ({"kind": "tcp", "half_close": -1}, "servers.web.half_close: -1 is less than 0"),
+        ({"kind": "tcp", "payload": "msgpack"}, 'servers.web.framing: line would cut MessagePack in two\n  hint: set framing = "length32"'),
         ({"kind": "udp", "message_rate": 5}, "servers.web.message_rate: a udp server has none of this"),
         ({"in_order": True}, "servers.web.in_order: an http server has none of this\n  hint: it is for servers of the kind udp"),
         ({"kind": "udp", "peers": -1}, "servers.web.peers: -1 is less than 0"),
