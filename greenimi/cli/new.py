@@ -14,7 +14,8 @@ from greenimi.errors import StartError
 
 EXAMPLES = """
 greenimi new shop                                an HTTP application in the new folder shop
-greenimi new chat --kind websocket
+greenimi new talk --kind chat                    a chat in the browser, for any number of workers
+greenimi new game --kind websocket
 greenimi new services/till --kind tcp
 """
 
@@ -29,6 +30,7 @@ class _Kind:
     ask: str
 
 
+_CHAT = "xdg-open http://127.0.0.1:8000/?name=Ann               # and another window with another name"
 _HTTP = "curl http://127.0.0.1:8000/hello/World"
 _WEBSOCKET = """\
 # pip install websockets; type {"action": "echo", "text": "hello"} at its prompt
@@ -39,6 +41,7 @@ _UDP = """echo '{"action": "echo", "text": "hello"}' | nc -u -w 1 127.0.0.1 9001
 KINDS = {
     "http": _Kind("An HTTP application.", _HTTP),
     "websocket": _Kind("A WebSocket application: messages are JSON objects with an action.", _WEBSOCKET),
+    "chat": _Kind("A chat in the browser, which stays whole over lost connections and restarts.", _CHAT),
     "tcp": _Kind("A TCP application: a JSON object a line.", _TCP),
     "udp": _Kind("A UDP application: a JSON object a datagram.", _UDP),
     "full": _Kind("One application behind four doors: HTTP, WebSocket, TCP and UDP.", f"{_HTTP}\n{_WEBSOCKET}\n{_TCP}\n{_UDP}"),
@@ -51,6 +54,7 @@ _FILES = {
     "README.md": "readme.md.tmpl",
     ".gitignore": "gitignore.tmpl",
 }
+_MORE_FILES = {"chat": {"page/index.html": "chat_page.html.tmpl", "page/page.js": "chat_page.js.tmpl"}}
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -73,7 +77,7 @@ def make(folder: Path, kind: str) -> None:
         raise StartError(f"{folder} exists and is not an empty folder", hint="choose another name")
     values = {"name": name, "kind": kind, "sentence": KINDS[kind].sentence, "ask": KINDS[kind].ask}
     templates = resources.files("greenimi.cli.templates")
-    for path, template in _FILES.items():
+    for path, template in {**_FILES, **_MORE_FILES.get(kind, {})}.items():
         text = (templates / template.format(kind=kind)).read_text("utf-8")
         target = folder / path
         try:
