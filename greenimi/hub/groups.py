@@ -132,7 +132,12 @@ class Groups:
         """A connection did not come into a group after all."""
         self._hub.detach(target_of(name), connection)
         if entered and (rules.limit or rules.presence):
-            self._hub.later.add(partial(self._leave_store, name, connection.number, rules))
+            self._hub.later.add(partial(self._give_back, name, connection, rules))
+
+    def _give_back(self, name: str, connection: IConnection, rules: GroupSettings) -> None:
+        """Its seat, unless it has entered again meanwhile."""
+        if connection.number not in self._hub.connections or name not in links_of(connection).groups:
+            self._leave_store(name, connection.number, rules)
 
     def _announce(self, name: str, event: str, user: str, info: Any) -> None:
         try:

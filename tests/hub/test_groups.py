@@ -357,6 +357,25 @@ def test_who_ends_while_entering_leaves_nothing_behind(hubs: Make, call: str, en
     assert [type(event) for event in heard] in ([], [UserJoined, UserLeft])
 
 
+def test_who_leaves_while_entering_and_enters_again_has_a_seat(hubs: Make) -> None:
+    store = Troubled()
+    (hub,) = hubs(1, HubSettings(groups={"room": GroupSettings(presence=True)}), store)
+    client = connect(hub)
+    gate = store.gate("enter")
+    first = green.spawn(hub.groups.join, "room", client)
+    wait_until(lambda: store.waiting["enter"])
+    assert hub.groups.part("room", client)
+    earlier = green.Event()
+    hub.later.add(earlier.wait)
+    gate.set()
+    assert not first.get(timeout=PATIENCE)  # whose seat is to be given back
+    store.gates.pop("enter")
+    assert hub.groups.join("room", client)
+    earlier.set()
+    assert hub.later.wait(PATIENCE)
+    assert hub.group("room").present() == [(client.id, None, 1)]
+
+
 def test_leaving_that_fails_leaves_all_as_it_was(hubs: Make) -> None:
     store = Troubled()
     (hub,) = hubs(1, ROOM, store)
