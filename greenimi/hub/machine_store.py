@@ -11,8 +11,8 @@ from zope.interface import implementer
 
 from greenimi.green import sleep
 from greenimi.hub.machine_schema import SCHEMA
-from greenimi.hub.shared_file import Execute, SharedFile
 from greenimi.interfaces import IHubStore
+from greenimi.shared_file import Execute, SharedFile
 
 _NAME = "store-1.sqlite3"
 """With the number of its schema, so that versions of greenimi that differ in it never share a file."""
@@ -64,7 +64,7 @@ class MachineStore:
         self._kept = kept
         self._histories = histories
         self._clock = clock
-        self._file = SharedFile(Path(folder) / _NAME, SCHEMA, wait=wait, size=size)
+        self._file = SharedFile(Path(folder) / _NAME, SCHEMA, label="the hub's store", wait=wait, size=size)
         self.close = self._file.close
 
     # -- records -------------------------------------------------------------------------------------------------------

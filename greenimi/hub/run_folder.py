@@ -11,7 +11,6 @@ import errno
 import fcntl
 import os
 import socket
-import stat
 import time
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from greenimi.errors import StartError
 from greenimi.green import native_close, native_socket, sleep
 from greenimi.hub.ids import PROCESSES, process_number
 from greenimi.hub.settings import HubSettings
+from greenimi.shared_file import private_folder
 
 VARIABLE = "GREENIMI_HUB"
 """Environment variable by which a master tells its workers, and the master of an upgrade, which folder is theirs."""
@@ -45,16 +45,7 @@ def folder_of(settings: HubSettings) -> Path | None:
 
 def open_folder(path: Path) -> Path:
     """Make it unless it is there.  StartError when that cannot be, or others could enter it."""
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = path.stat()
-    except OSError as error:
-        raise StartError(f"the folder {path} cannot be made: {error.strerror}", hint="say where it can be: [hub] folder") from None
-    if not stat.S_ISDIR(found.st_mode) or (found.st_uid != os.geteuid() and os.geteuid()):
-        raise StartError(f"{path} is not a folder of this user", hint="remove it, or say where else: [hub] folder")
-    if stat.S_IMODE(found.st_mode) & 0o077:
-        raise StartError(f"the folder {path} can be entered by others", hint=f"chmod 700 {path}, or say where else: [hub] folder")
-    return path
+    return private_folder(path, "[hub] folder")
 
 
 class Place:

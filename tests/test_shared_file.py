@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from greenimi import shared_file
 from greenimi.errors import GreenimiError, Overloaded, StartError
 from greenimi.green import sleep, spawn
-from greenimi.hub import shared_file
-from greenimi.hub.shared_file import SharedFile
+from greenimi.shared_file import SharedFile, private_folder
 
 SCHEMA = ("CREATE TABLE things (name TEXT PRIMARY KEY, data BLOB)", "INSERT INTO things VALUES ('first', x'00')")
 ROOM = 1 << 20
@@ -36,8 +36,21 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "file.sqlite3"
 
 
+def test_a_folder_of_ones_own(tmp_path: Path) -> None:
+    folder = private_folder(tmp_path / "a" / "b", "[shop] folder")
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert private_folder(folder, "[shop] folder") == folder
+    folder.chmod(0o750)
+    with pytest.raises(StartError, match="can be entered by others") as caught:
+        private_folder(folder, "[shop] folder")
+    assert "[shop] folder" in caught.value.hint
+    (tmp_path / "file").touch()
+    with pytest.raises(StartError, match="cannot be made"):
+        private_folder(tmp_path / "file", "[shop] folder")
+
+
 def opened(path: Path, wait: float = 5.0, size: int = ROOM) -> SharedFile:
-    return SharedFile(path, SCHEMA, wait=wait, size=size)
+    return SharedFile(path, SCHEMA, label="the hub's store", wait=wait, size=size)
 
 
 def names(file: SharedFile) -> list[str]:
@@ -209,7 +222,7 @@ def test_the_database_of_somebody_else_is_refused_as_it_is(path: Path) -> None:
     other.close()
     path.chmod(0o600)
     before = path.read_bytes()
-    with pytest.raises(StartError, match=f"{path.name} is not a store of the hub"):
+    with pytest.raises(StartError, match=f"{path.name} is not the hub's store"):
         opened(path)
     assert path.read_bytes() == before
 
@@ -272,7 +285,7 @@ def fill(file: SharedFile) -> int:
 
 def test_a_size_that_is_not_exceeded(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = opened(path, size=ROOM)
-    with caplog.at_level(logging.ERROR, logger="greenimi.hub"):
+    with caplog.at_level(logging.ERROR, logger="greenimi"):
         done = fill(file)
         assert fill(file) == 0
     assert done > 10
@@ -287,9 +300,9 @@ NO_DISK = """
 import resource, sys
 from pathlib import Path
 from greenimi.errors import Overloaded
-from greenimi.hub.shared_file import SharedFile
+from greenimi.shared_file import SharedFile
 
-file = SharedFile(Path(sys.argv[1]), (), wait=1.0, size=1 << 30)
+file = SharedFile(Path(sys.argv[1]), (), label="the hub's store", wait=1.0, size=1 << 30)
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
 done = 0
 try:

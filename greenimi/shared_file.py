@@ -15,7 +15,7 @@ from typing import Any, NoReturn, TypeVar
 from greenimi.errors import GreenimiError, Overloaded, StartError
 from greenimi.green import Semaphore, sleep
 
-log = logging.getLogger("greenimi.hub")
+log = logging.getLogger("greenimi")
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -44,6 +44,20 @@ _REMOVE = "stop the application and remove the file"
 _QUIET = 60.0  # seconds between two lines of the log that say the same
 
 
+def private_folder(path: Path, key: str) -> Path:
+    """Make it unless it is there.  StartError, naming the ``key`` of conf, when that cannot be, or others could enter it."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.stat()
+    except OSError as error:
+        raise StartError(f"the folder {path} cannot be made: {error.strerror}", hint=f"say where it can be: {key}") from None
+    if not stat.S_ISDIR(found.st_mode) or (found.st_uid != os.geteuid() and os.geteuid()):
+        raise StartError(f"{path} is not a folder of this user", hint=f"remove it, or say where else: {key}")
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        raise StartError(f"the folder {path} can be entered by others", hint=f"chmod 700 {path}, or say where else: {key}")
+    return path
+
+
 class SharedFile:
     """One connection to the file, for the greenlets of one thread.  It is opened by, and belongs to, the process that makes this object.
 
@@ -55,11 +69,15 @@ class SharedFile:
     may leave a damaged file.
     """
 
-    def __init__(self, path: Path, schema: Sequence[str], *, wait: float, size: int) -> None:
-        """Open the file, make it when there is none.  ``size``: bytes that it may have.  StartError names a file that cannot be used."""
+    def __init__(self, path: Path, schema: Sequence[str], *, label: str, wait: float, size: int) -> None:
+        """Open the file, make it when there is none.  StartError names a file that cannot be used.
+
+        ``label``: what errors call it, "the hub's store"; ``size``: bytes that it may have.
+        """
         if sqlite3.sqlite_version_info < _OLDEST:
-            raise StartError(f"SQLite {sqlite3.sqlite_version} is too old; the machine driver of the hub's store needs 3.35")
+            raise StartError(f"SQLite {sqlite3.sqlite_version} is too old for {label}: it needs 3.35")
         self.path = path
+        self.label = label
         self.step = Step(self)
         self._schema = schema
         self._size = size
@@ -77,10 +95,10 @@ class SharedFile:
             raise
         except Overloaded as error:
             self.close()
-            raise StartError(f"the hub's store {path} is held by another process: {error.text}") from error
+            raise StartError(f"{label} {path} is held by another process: {error.text}") from error
         except (sqlite3.Error, GreenimiError) as error:
             self.close()
-            raise StartError(f"the hub's store {path} cannot be opened: {error.__cause__ or error}", hint=_REMOVE) from error
+            raise StartError(f"{label} {path} cannot be opened: {error.__cause__ or error}", hint=_REMOVE) from error
         self._identity = _identity(path)
 
     def mend(self) -> None:
@@ -90,8 +108,8 @@ class SharedFile:
         """
         if _identity(self.path) == self._identity:
             return
-        other = SharedFile(self.path, self._schema, wait=self._wait, size=self._size)  # whole before anybody uses it
-        log.error("the hub's store %s was removed: what was in it is lost", self.path)
+        other = SharedFile(self.path, self._schema, label=self.label, wait=self._wait, size=self._size)  # whole before anybody uses it
+        log.error("%s %s was removed: what was in it is lost", self.label, self.path)
         old, self._connection = self._connection, other._connection
         self.execute, self._identity = other.execute, other._identity
         old.close()
@@ -103,17 +121,17 @@ class SharedFile:
         except FileExistsError:  # must not be opened but by SQLite: closing it would end the locks that this process has
             facts = self.path.lstat()
             if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_mode & 0o077:
-                raise StartError(f"the hub's store {self.path} is not a file of this user alone", hint=_REMOVE) from None
+                raise StartError(f"{self.label} {self.path} is not a file of this user alone", hint=_REMOVE) from None
         except OSError as error:
-            raise StartError(f"the hub's store {self.path} cannot be made: {error.strerror}") from error
+            raise StartError(f"{self.label} {self.path} cannot be made: {error.strerror}") from error
 
     def _prepare(self, schema: Sequence[str], size: int) -> None:
         mark, tables = self.rows("SELECT * FROM pragma_application_id, (SELECT count(*) FROM sqlite_master)")[0]
         if (mark, bool(tables)) not in ((_MARK, True), (0, False)):
-            raise StartError(f"{self.path} is not a store of the hub", hint="give the hub another folder, or remove the file")
+            raise StartError(f"{self.path} is not {self.label}", hint="choose another folder, or remove the file")
         mode = self.rows("PRAGMA journal_mode = WAL")[0][0]
         if mode != "wal":
-            raise StartError(f"the hub's store {self.path} is on a file system that processes cannot share memory by")
+            raise StartError(f"{self.label} {self.path} is on a file system that processes cannot share memory by")
         for setting in (*_SETTINGS, f"max_page_count = {max(1, size // _PAGE)}"):
             self.rows(f"PRAGMA {setting}")
         if tables:
@@ -145,7 +163,7 @@ class SharedFile:
     def _stand_in_line(self, attempt: Callable[[], T]) -> T:
         until = time.monotonic() + self._wait
         if not self._line.acquire(timeout=self._wait):
-            raise Overloaded("the hub's store is busy")
+            raise Overloaded(f"{self.label} is busy")
         try:
             tries = 0
             while True:
@@ -156,7 +174,7 @@ class SharedFile:
                         self.refuse(error)
                 left = until - time.monotonic()
                 if left <= 0:
-                    raise Overloaded("the hub's store is busy")
+                    raise Overloaded(f"{self.label} is busy")
                 sleep(min(_PAUSES[min(tries, len(_PAUSES) - 1)], left))
                 tries += 1
         finally:
@@ -169,10 +187,10 @@ class SharedFile:
             now = time.monotonic()
             if now - self._complained >= _QUIET:
                 self._complained = now
-                log.error("no room for the hub's store %s: %s", self.path, error)
-            raise Overloaded("there is no room in the hub's store") from error
+                log.error("no room for %s %s: %s", self.label, self.path, error)
+            raise Overloaded(f"there is no room in {self.label}") from error
         if kind in _DAMAGED:
-            raise GreenimiError(f"the hub's store {self.path} is damaged", hint=_REMOVE) from error
+            raise GreenimiError(f"{self.label} {self.path} is damaged", hint=_REMOVE) from error
         raise error
 
     def close(self) -> None:
