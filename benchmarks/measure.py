@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from benchmarks.calls import measure_calls
 from benchmarks.churn import measure_churn
 from benchmarks.crowd import measure_crowd
 from benchmarks.idle import measure_idle
@@ -35,6 +36,8 @@ def measure(row: Row, only: Collection[str], rounds: int, seconds: int, ports: I
         measure_crowd(row, found, ports)
     elif row.load == "upload":
         measure_upload(row, found, ports)
+    elif row.load == "calls":
+        measure_calls(row, found, rounds, seconds)
     else:
         tls = measure_rates(row, found, rounds, seconds, ports)
     return RowResult(row.name, row.title, row.load, found.outcomes(), tls)

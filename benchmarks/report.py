@@ -59,12 +59,14 @@ CROWD = (
     Column("blocked", "stood still", ",.0f"),
     Column("blocked_ms", "ms at most", ",.0f"),
 )
+CALLS = (Column("rate", "calls/s", ",.0f"), Column("cpu_us", "CPU µs/call", ",.2f"), Column("rss_mib", "RSS MiB", ",.0f"))
 COLUMNS: Mapping[Load, tuple[Column, ...]] = {
     "wrk": REQUESTS,
     "h2load": REQUESTS,
     "client": REQUESTS,
     "visits": VISITS,
     "fan": FAN,
+    "calls": CALLS,
     "push": (
         Column("local_p50_us", "same worker p50 µs", ",.0f"),
         Column("local_p99_us", "p99 µs", ",.0f"),
@@ -263,6 +265,8 @@ connection that was announced to end, or ended between two requests, is opened a
 
 *Upload*: curl sends a sparse file; the handler gets it as a temporary file on the system's own. *Grown* is the worker's highest resident
 memory meanwhile less that before, after a first upload of 8 MiB. Others ask 200 times a second all the while, from the CPU of the load.
+
+*Calls*: a program makes the same call again and again in one process, on the CPU of the load; the programs of a row take turns.
 
 *Churn*: visits as above, but by turns one is whole, one is reset before its answer is read, one says nothing, one is reset in the middle
 of its request or handshake. Memory is looked at {samples} times between them, after a warm-up; the slope is the line through these samples

@@ -14,11 +14,11 @@ from typing import Literal
 
 from benchmarks.paths import HERE, NGINX, PROJECT, ROOT
 
-Protocol = Literal["http", "https", "ws", "wss", "tcp", "udp"]
+Protocol = Literal["http", "https", "ws", "wss", "tcp", "udp", "none"]
 DOORS: Mapping[Protocol, str] = {"http": "web", "https": "web", "ws": "web", "wss": "web", "tcp": "line", "udp": "dgram"}
 
-Load = Literal["wrk", "h2load", "client", "visits", "fan", "push", "crowd", "memory", "idle", "reload", "churn", "upload"]
-RATES: tuple[Load, ...] = ("wrk", "h2load", "client", "visits", "fan")
+Load = Literal["wrk", "h2load", "client", "visits", "fan", "push", "crowd", "memory", "idle", "reload", "churn", "upload", "calls"]
+RATES: tuple[Load, ...] = ("wrk", "h2load", "client", "visits", "fan", "calls")
 """Those that count how much a server does in a time."""
 
 OURS = "greenimi"
@@ -49,7 +49,7 @@ class Row:
     `load` says what is done to the servers: requests by wrk, by h2load (HTTP/2) or by our own `client`, short `visits` (a connection
     each), messages for all connections by a `fan`; or a look at the time that a `push` to one takes, at `memory` of idle connections, at
     a `crowd` of them, at an `idle` server, at a `reload` under load, at what `churn` leaves behind, at a worker that a large `upload`
-    arrives at.
+    arrives at.  Of `calls` the servers are programs that call a library, and there is no protocol.
     """
 
     name: str
@@ -206,6 +206,37 @@ NGINX_TLS = replace(NGINX_PLAIN, command=NGINX_PLAIN.command + " {certificate} {
 
 HTTP = (GREENIMI, ASGI, STARLETTE, FASTAPI, GRANIAN, SANIC, AIOHTTP, FLASK)
 JSON = (GREENIMI, FASTAPI, LITESTAR)
+
+
+def program(name: str, about: str, module: str) -> Server:
+    """A row's `calls` are made by it, in the virtual environment of greenimi."""
+    return Server(name, about, f"{{project}}/python -m benchmarks.programs.{module}", needs=(PROJECT / "bin/python",))
+
+
+TAKES = (
+    program(OURS, "Pool.take and Lease.release", "take greenimi"),
+    program("gevent-queue", "a LifoQueue of gevent, get and put: no owner, no limits, no checks", "take queue"),
+    program("peewee-pool", "peewee's PooledSqliteDatabase, connect and close: in memory, without round trips", "take peewee"),
+)
+SELECTS = (
+    program(OURS, "DB.execute_sql with PyMySQL", "select mysql"),
+    program("peewee-pool", "peewee's PooledMySQLDatabase, also with PyMySQL", "select peewee"),
+)
+SELECTS_IN_C = (
+    program(OURS, 'DB.execute_sql with driver = "mysqlclient"', "select mysqlclient"),
+    program("greenimi-pymysql", "DB.execute_sql with PyMySQL", "select mysql"),
+)
+READS = (
+    program(OURS, "Redis.get: the greenlets share a connection", "read greenimi"),
+    program("greenimi-python", "the same without hiredis", "read greenimi-python"),
+    program("redis-py", "redis-py with hiredis, a connection for each greenlet", "read redis-py"),
+    program("redis-py-pool", "redis-py with its BlockingConnectionPool", "read redis-py-pool"),
+)
+READS_BESIDE = (
+    program(OURS, "the large value on a connection of its own", "read beside-large"),
+    program("shared-large", "the large value on the shared connection", "read shared-large"),
+    program("undisturbed", "nobody reads a large value", "read greenimi"),
+)
 FANS = (GREENIMI, AIOHTTP_FAN, GEVENT_WEBSOCKET_FAN)
 WS = (GREENIMI, UVICORN_WS, WEBSOCKETS, WEBSOCKETS_UVLOOP, AIOHTTP, GEVENT_WEBSOCKET)
 WS_LARGE = (GREENIMI, UVICORN_WS, WEBSOCKETS_UVLOOP, AIOHTTP)
@@ -281,4 +312,9 @@ ROWS = (
         visits=60_000,
         full_visits=200_000,
     ),
+    Row("pool", "Pool: take a resource and give it back, nobody else wants it", "calls", "none", TAKES),
+    Row("mysql", "MySQL: select a row by its key, 32 greenlets, a connection taken and given back each time", "calls", "none", SELECTS),
+    Row("mysqlclient", "The same by mysqlclient in its non-blocking use", "calls", "none", SELECTS_IN_C),
+    Row("redis", "Redis: GET of a short value, 32 greenlets", "calls", "none", READS),
+    Row("redis-large", "The same while another greenlet reads a value of 1 MiB 20 times a second", "calls", "none", READS_BESIDE),
 )

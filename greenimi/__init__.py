@@ -5,7 +5,9 @@ What an application imports to mark its classes and functions.  Importing this p
 
 from __future__ import annotations
 
+from greenimi.cache.advice import cache_evict, cache_put, cacheable
 from greenimi.interfaces import IConnection
+from greenimi.lock.advice import locked
 from greenimi.marks import (
     after,
     after_returning,
@@ -64,6 +66,9 @@ __all__ = [
     "authenticator",
     "bean",
     "before",
+    "cache_evict",
+    "cache_put",
+    "cacheable",
     "closed",
     "command",
     "csrf_exempt",
@@ -74,6 +79,7 @@ __all__ = [
     "inherit",
     "layers",
     "listener",
+    "locked",
     "on",
     "on_error",
     "on_missing",

@@ -7,7 +7,9 @@ plugin.
 from __future__ import annotations
 
 import _socket
+import select
 import sys
+from _queue import SimpleQueue
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -28,15 +30,20 @@ __all__ = [
     "Event",
     "Greenlet",
     "Pool",
+    "Readable",
     "Semaphore",
     "Timeout",
     "blocking_drivers",
+    "current_greenlet",
+    "current_hub",
     "early_imports",
     "io_watcher",
     "is_of_this_thread",
     "native_close",
     "native_event",
     "native_lock",
+    "native_poll",
+    "native_queue",
     "native_socket",
     "native_thread_start",
     "patch",
@@ -45,12 +52,18 @@ __all__ = [
     "run_soon",
     "sleep",
     "spawn",
+    "thread_id",
+    "thread_signal",
+    "throw_soon",
     "timeout",
     "timer",
 ]
 
 Greenlet: TypeAlias = Any
 sleep = gevent.sleep
+current_greenlet = gevent.getcurrent
+current_hub: Callable[[], Any] = gevent.get_hub
+"""What runs the loop of this thread: its ``switch()`` waits until somebody switches back to the greenlet that called it."""
 T = TypeVar("T")
 
 
@@ -167,6 +180,10 @@ def _loaded(name: str) -> Callable[[], bool]:
     return lambda: getattr(sys.modules.get(name), "__name__", "") == name
 
 
+def _mysqlclient_blocks() -> bool:
+    return _loaded("MySQLdb")() and "greenimi.pool.database.mysqlclient" not in sys.modules  # which does not wait in C
+
+
 def _psycopg2_blocks() -> bool:
     extensions = sys.modules.get("psycopg2.extensions")
     return extensions is not None and extensions.get_wait_callback() is None
@@ -188,7 +205,7 @@ def _grpc_blocks() -> bool:
 
 
 _DRIVERS: dict[str, tuple[Callable[[], bool], str]] = {
-    "MySQLdb": (_loaded("MySQLdb"), "PyMySQL"),
+    "MySQLdb": (_mysqlclient_blocks, 'PyMySQL, or [database] with driver = "mysqlclient"'),
     "mysql.connector": (_loaded("_mysql_connector"), "PyMySQL, or connect(use_pure=True)"),
     "psycopg2": (_psycopg2_blocks, "psycogreen: psycogreen.gevent.patch_psycopg() at start"),
     "psycopg": (_psycopg_blocks, "psycopg 3.1.14 or newer, imported after patching"),
@@ -220,6 +237,16 @@ def spawn(function: Callable[..., T], *args: Any, **kwargs: Any) -> Greenlet:
 def is_of_this_thread(greenlet: Greenlet) -> bool:
     """Whether this thread can wait for it: greenlets of other threads cannot be switched to."""
     return greenlet.parent is gevent.get_hub()
+
+
+def throw_soon(greenlet: Greenlet, error: BaseException, still: Callable[[], bool]) -> None:
+    """Raise ``error`` in a greenlet of this thread, where it waits, in the next turn of the loop, if ``still()`` says then that it may be."""
+    run_soon(_throw, greenlet, error, still)
+
+
+def _throw(greenlet: Greenlet, error: BaseException, still: Callable[[], bool]) -> None:
+    if still() and not greenlet.dead:
+        greenlet.throw(error)
 
 
 def poster() -> Callable[[Callable[[], object]], None]:
@@ -263,6 +290,36 @@ def io_watcher(fd: int, events: int, *, first: bool = False) -> Any:
     return loop.io(fd, events, True, loop.MAXPRI if first else None)
 
 
+class Readable:
+    """Waits until a raw descriptor can be read, for one greenlet at a time: its watchers are kept, so that a wait costs little."""
+
+    __slots__ = ("_hub", "_seconds", "_timer", "_watcher")
+
+    def __init__(self, fd: int, seconds: float) -> None:
+        """``seconds``: how long a wait takes at most; 0: any time."""
+        self._hub = gevent.get_hub()
+        self._seconds = seconds
+        self._watcher = self._hub.loop.io(fd, 1)
+        self._timer = self._hub.loop.timer(seconds, seconds)
+
+    def wait(self) -> bool:
+        """False when it took too long."""
+        switch = gevent.getcurrent().switch
+        try:
+            if self._seconds:
+                self._timer.again(switch, False)
+            self._watcher.start(switch, True)
+            return bool(self._hub.switch())
+        finally:
+            self._watcher.stop()
+            self._timer.stop()
+
+    def close(self) -> None:
+        """To be called before the descriptor is closed."""
+        self._watcher.close()
+        self._timer.close()
+
+
 def timer(seconds: float) -> Any:
     """Fires again and again: ``start(callback)``, ``stop()``, ``close()``.  A loop that was late fires once for all it missed."""
     return gevent.get_hub().loop.timer(seconds, seconds)
@@ -285,6 +342,19 @@ def native_thread_start(function: Callable[..., object], *args: Any) -> None:
     start(function, args)
 
 
+def native_queue() -> SimpleQueue[Any]:
+    """A real ``queue.SimpleQueue``, for native threads that wait for work: ``put`` never waits."""
+    return SimpleQueue()
+
+
+def thread_signal() -> Any:
+    """Lets other operating-system threads wake this one's loop: ``start(callback, *args)``, ``stop()``, ``close()``; they call ``send()``.
+
+    What is sent while it is not started is lost.
+    """
+    return gevent.get_hub().loop.async_()
+
+
 def native_close() -> Callable[[int], None]:
     """The ``os.close`` of the system, for files and folders that nobody watches: gevent's own waits a turn of the loop for folders."""
     close: Callable[[int], None] = monkey.get_original("os", "close")
@@ -299,6 +369,20 @@ def native_socket(family: int, kind: int, fd: int | None = None) -> Any:
     sock = _socket.socket(family, kind, 0, fd)
     sock.setblocking(False)
     return sock
+
+
+def native_poll(fd: int) -> Callable[[int], list[tuple[int, int]]]:
+    """Asks the system what there is to read from a raw descriptor: called with 0 it waits for nothing, and its answer is empty when idle.
+
+    The other end's goodbye counts as something to read.
+    """
+    poll = monkey.get_original("select", "poll")()
+    poll.register(fd, select.POLLIN | select.POLLRDHUP)
+    return cast("Callable[[int], list[tuple[int, int]]]", poll.poll)
+
+
+thread_id: Callable[[], int] = monkey.get_original("_thread", "get_ident")
+"""The number of the operating-system thread, also when the standard library is patched."""
 
 
 def native_lock() -> Any:

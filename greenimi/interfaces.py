@@ -463,7 +463,10 @@ class ICacheStore(Interface):
         """Forget everything of this cache, and nothing else."""
 
     def increment(key: str, by: int, lifetime: float | None) -> int:
-        """Add to a counter, a value of decimal digits that begins at 0 with this lifetime; what it is now."""
+        """Add to a counter, a value of decimal digits that begins at 0 with this lifetime; what it is now.
+
+        ValueError when the value is no such number, or would have more than 64 bits.
+        """
 
     def collect(limit: int) -> int:
         """Remove some of those that are over, at most ``limit``; how many they were.  A store that forgets by itself does nothing."""
@@ -472,15 +475,30 @@ class ICacheStore(Interface):
         """Give back what it holds."""
 
 
+class ILocalCacheStore(ICacheStore):
+    """A store in the memory of this process, which shares nothing with others.
+
+    What it is given in place of bytes it keeps and gives out as it is.  The front gives it objects that nobody can change, with a ``size``
+    in bytes, and others encoded, so that nobody shares an object with the cache that he could change.
+    """
+
+    shared = Attribute("False where each message has values of its own")
+
+
 class ILockStore(Interface):
     """Who holds a lock.  Drivers: ``@bean(driver="name", provides=ILockStore)``, made with the lock's LockSettings.
 
     A lock is a name (text); it is held under a token, which nobody can guess, until it is released or its lease (seconds) is over.  Each
-    call is one step for all who use the store at the same time.
+    call is one step for all who use the store at the same time.  Waiting for a lock lets other greenlets go on, asks nobody again and again,
+    and leaves nothing behind when it is cut short; but whether a call that raised took the lock is not known: release the token then.
     """
 
-    def acquire(name: str, token: str, lease: float) -> int | None:
-        """Take it if it is free.  The fencing number, which grows with every taking of this name, or None when somebody has it."""
+    def acquire(name: str, token: str, lease: float, wait: float) -> tuple[int, float] | None:
+        """Take the lock, as soon as nobody has it: at once, or within ``wait`` seconds (``math.inf``: whenever that is).
+
+        The fencing number, which grows with every taking of this name, and the ``time.monotonic()`` from which the lease counts; None
+        when others had it all the time.
+        """
 
     def renew(name: str, token: str, lease: float) -> bool:
         """Begin the lease anew.  False when it is not held under this token any more: it must not be relied on."""
@@ -491,8 +509,15 @@ class ILockStore(Interface):
     def held(name: str) -> bool:
         """Somebody holds it at this moment."""
 
-    def wait(name: str, seconds: float) -> None:
-        """Return when the lock may have become free, at the latest after ``seconds``; early returns are allowed.  Other greenlets go on."""
-
     def close() -> None:
-        """Give back what it holds."""
+        """Give back what it holds; to be called when nobody uses it any more."""
+
+
+class ISharedLockStore(ILockStore):
+    """A store whose locks several may hold together: for semaphores and read-write locks."""
+
+    def share(name: str, token: str, lease: float, wait: float, limit: int) -> tuple[int, float] | None:
+        """``acquire``, but together with others who share it, as long as they are fewer than ``limit``.
+
+        Who waits to have it alone goes before those who come later to share it.
+        """

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from greenimi import config, container, event, hub, log, servers, web
+from greenimi import cache, config, container, event, hub, lock, log, pool, servers, web
 from greenimi.cli import commands
 from greenimi.container import aspect
+from greenimi.pool import database, redis
 from greenimi.servers.watch import health
 
 if TYPE_CHECKING:
@@ -20,6 +21,11 @@ def includeme(setup: Setup) -> None:
     setup.include(event)
     setup.include(aspect)
     setup.include(log)
+    setup.include(pool)
+    setup.include(database)
+    setup.include(redis)
+    setup.include(lock)
+    setup.include(cache)
     setup.include(web)
     setup.include(hub)
     setup.include(servers)

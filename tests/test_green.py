@@ -111,6 +111,11 @@ def test_native_threads_are_threads() -> None:
     assert wait_until(lambda: patched) == [threading.get_native_id()]
 
 
+def test_each_thread_has_a_number() -> None:
+    assert green.spawn(green.thread_id).get() == green.thread_id()  # greenlets of a thread share it
+    assert green.in_thread(green.thread_id) != green.thread_id()
+
+
 def test_what_a_thread_of_the_pool_returns_or_raises(capfd: pytest.CaptureFixture[str]) -> None:
     assert green.in_thread(threading.get_native_id) != threading.get_native_id()
     assert green.in_thread(divmod, 7, 2) == (3, 1)
@@ -377,6 +382,42 @@ def test_a_native_socket_waits_for_nobody() -> None:
     theirs.close()
 
 
+def test_what_there_is_to_read_is_told_at_once() -> None:
+    ours, theirs = socket.socketpair()
+    with ours:
+        unread = green.native_poll(ours.fileno())
+        assert unread(0) == []
+        theirs.send(b"x")
+        assert unread(0)
+        ours.recv(1)
+        assert unread(0) == []
+        theirs.close()
+        assert unread(0)
+
+
+def test_waiting_for_a_descriptor_again_and_again() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        readable = green.Readable(ours.fileno(), 0.02)
+        for _ in range(3):
+            assert not readable.wait()
+            waiter = green.spawn(readable.wait)
+            green.sleep(0)
+            theirs.send(b"x")
+            assert waiter.get()
+            assert readable.wait()
+            ours.recv(1)
+        killed = green.spawn(readable.wait)
+        green.sleep(0)
+        killed.kill()
+        assert killed.successful()
+        readable.close()
+        forever = green.Readable(ours.fileno(), 0)
+        theirs.send(b"x")
+        assert forever.wait()
+        forever.close()
+
+
 # -- drivers ---------------------------------------------------------------------------------------------------------
 def driver(name: str, **names: Any) -> ModuleType:
     module = ModuleType(name)
@@ -402,6 +443,10 @@ BLOCKING = {
 COOPERATIVE: dict[str, dict[str, ModuleType]] = {
     "nothing": {},
     "pymysql in the place of MySQLdb": {"MySQLdb": driver("pymysql")},
+    "mysqlclient with a database of ours": {
+        **BLOCKING["MySQLdb"],
+        "greenimi.pool.database.mysqlclient": driver("greenimi.pool.database.mysqlclient"),
+    },
     "mysql.connector in Python": {"mysql.connector": driver("mysql.connector")},
     "psycopg2 with psycogreen": {"psycopg2.extensions": driver("psycopg2.extensions", get_wait_callback=lambda: print)},
     "psycopg that saw gevent": {"psycopg.waiting": driver("psycopg.waiting", wait=print, wait_c=wait_c)},
@@ -413,6 +458,7 @@ COOPERATIVE: dict[str, dict[str, ModuleType]] = {
 
 @pytest.mark.parametrize("name", BLOCKING)
 def test_drivers_that_block_are_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "greenimi.pool.database.mysqlclient", raising=False)
     for module, made in BLOCKING[name].items():
         monkeypatch.setitem(sys.modules, module, made)
     ((found, instead),) = green.blocking_drivers()
@@ -442,3 +488,20 @@ def test_greenlets_of_other_threads_are_told_apart() -> None:
     done.wait(5)
     assert told == [False]
     found[0].join()
+
+
+def test_an_error_is_thrown_where_a_greenlet_waits_and_only_if_it_still_may_be() -> None:
+    def wait() -> None:
+        green.sleep(3600)
+
+    told, left = green.spawn(wait), green.spawn(wait)
+    green.sleep(0)
+    green.throw_soon(told, KeyError("told"), lambda: True)
+    green.throw_soon(left, KeyError("left"), lambda: False)
+    with pytest.raises(KeyError, match="told"):
+        told.get(timeout=10)
+    assert not left.ready()
+    left.kill()
+    green.throw_soon(left, KeyError("dead"), lambda: True)
+    green.sleep(0)
+    assert left.successful()

@@ -219,8 +219,13 @@ class Container:
         raise self._missing(key, name)
 
     def candidates(self, key: Any, name: str = "") -> list[Binding]:
-        """The bindings that ``key`` and ``name`` find, in the nearest container that has any; overrides not considered."""
-        return self._nearest([b for b in self._providers(key) if b.lifetime != "driver"], name)
+        """The bindings that ``key`` and ``name`` find, in the nearest container that has any; overrides not considered.
+
+        Without a name, of several the one called ``default`` is meant, where there is one.
+        """
+        found = self._nearest([b for b in self._providers(key) if b.lifetime != "driver"], name)
+        defaults = [b for b in found if b.name == "default"] if len(found) > 1 and not name else ()
+        return list(defaults) or found
 
     def _nearest(self, bindings: list[Binding], name: str) -> list[Binding]:
         for container in self._lineage:

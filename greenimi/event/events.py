@@ -183,6 +183,11 @@ class Events:
             self._deliver(event, target)
         return event
 
+    def hears(self, what: type[Any]) -> bool:
+        """Does anybody hear events of this type, without a target?  For events that cost something to make."""
+        heard = self._heard.get(what)
+        return bool(self._gather(what, what.__mro__, None) if heard is None else heard)
+
     def _postponed(self, event: Any, target: object) -> bool:
         hook = next((events.after_commit_hook for events in self._lineage if events.after_commit_hook is not None), None)
         return hook is not None and hook(partial(self._deliver, event, target))
@@ -201,14 +206,18 @@ class Events:
         return type(event), None
 
     def _find(self, event: Any, target: object) -> tuple[Subscription, ...]:
-        """Who hears it, in order.  Remembered, unless it is a matter of the target."""
+        """Who hears it, in order."""
+        return self._gather(self._key(event), _names_of(event), target)
+
+    def _gather(self, key: object, names: tuple[What, ...], target: object) -> tuple[Subscription, ...]:
+        """Who hears any of the names, in order.  Remembered under the key, unless it is a matter of the target."""
         with self._lock:
-            found = [each for groups in self._all_groups(target) for what in _names_of(event) for each in groups.get(what, ())]
+            found = [each for groups in self._all_groups(target) for what in names for each in groups.get(what, ())]
             heard = tuple(sorted(found, key=_order))
             if target is None:
                 if len(self._heard) >= KNOWN:
                     self._heard.clear()
-                self._heard[self._key(event)] = heard
+                self._heard[key] = heard
         return heard
 
     def _all_groups(self, target: object) -> Iterator[_Groups]:

@@ -22,6 +22,8 @@ from greenimi.servers.stream import StreamConnection  # noqa: E402
 from greenimi.testing import support  # noqa: E402
 from greenimi.testing.gunicorn import Gunicorn  # noqa: E402
 
+pytest_plugins = ["greenimi.testing.services.fixtures"]
+
 WEB: Mapping[str, Any] = {"servers": {"web": {"kind": "http"}}}
 """What an application of a test serves unless it says otherwise."""
 

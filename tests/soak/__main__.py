@@ -11,7 +11,19 @@ import sys  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from tests.soak import faults, few_files, half_open, hub_faults, kernel_queue, reload_loop, restart_loop, slow_http, storm  # noqa: E402
+from tests.soak import (  # noqa: E402
+    data_faults,
+    faults,
+    few_files,
+    half_open,
+    hub_faults,
+    kernel_queue,
+    redis_faults,
+    reload_loop,
+    restart_loop,
+    slow_http,
+    storm,
+)
 from tests.soak.places import CACHE, NotRun, Verdict  # noqa: E402
 
 SOAKS: dict[str, tuple[str, Callable[[Path, Verdict], None]]] = {
@@ -19,8 +31,13 @@ SOAKS: dict[str, tuple[str, Callable[[Path, Verdict], None]]] = {
     "half-open": ("clients behind a network that swallows everything (about 2 minutes, needs root)", half_open.run),
     "few-files": ("1000 clients where 200 files may be open (about 1 minute)", few_files.run),
     "faults": ("killed, stopped and leaking workers, a full disk, clocks set back, bad readers (about 1 minute)", faults.run),
+    "data-faults": ("databases that die, fall silent, are too few, and askers who give up (about 10 minutes)", data_faults.run),
     "hub-faults": ("killed and stopped workers, a full run folder, bad readers, floods, forged tokens (about 3 minutes)", hub_faults.run),
     "kernel-queue": ("what waits in the kernel survives kills, reloads, recycling and upgrades (about 1 minute)", kernel_queue.run),
+    "redis-faults": (
+        "fail-overs, moving slots, servers that stand still, subscribers cut off (about 2 minutes)",
+        redis_faults.run,
+    ),
     "reload-loop": ("20 reloads in a row under constant load (about 2 minutes)", reload_loop.run),
     "restart-loop": ("10 000 messages for clients that come back from workers that end (about 2 minutes)", restart_loop.run),
     "storm": ("10 000 clients that come back at once after a kill, and spread after a reload (about 1 minute)", storm.run),
@@ -39,6 +56,7 @@ def main() -> int:
     parser.add_argument("name", nargs="?", choices=SOAKS, metavar="NAME", help=f"one of: {', '.join(SOAKS)}")
     parser.add_argument("--list", action="store_true", help="say what soaks there are")
     parser.add_argument("--cache", type=Path, default=CACHE, help="where logs and reports go (default: %(default)s)")
+    parser.add_argument("--quick", action="store_true", help="less of everything, for a first look (data-faults)")
     options = parser.parse_args()
     if options.list:
         for name, (text, _) in SOAKS.items():
@@ -46,7 +64,7 @@ def main() -> int:
         return 0
     if options.name is None:
         parser.error("name a soak, or say --list")
-    verdict = Verdict()
+    verdict = Verdict(quick=options.quick)
     try:
         SOAKS[options.name][1](options.cache.resolve() / options.name, verdict)
     except NotRun as error:

@@ -22,9 +22,10 @@ class NotRun(Exception):
 
 
 class Verdict:
-    """Counts the bars that were met and missed, and prints each."""
+    """Counts the bars that were met and missed, and prints each.  ``quick``: take less of everything, for a first look."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, quick: bool = False) -> None:
+        self.quick = quick
         self.met = 0
         self.missed = 0
 

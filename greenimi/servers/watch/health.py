@@ -23,6 +23,7 @@ from greenimi.hub import Hub
 from greenimi.interfaces import IService
 from greenimi.marks import Mark, Where, get, here, http
 from greenimi.message import Request, Response
+from greenimi.pool import Pools
 from greenimi.servers.doors import Doors
 from greenimi.servers.entrance.trusted import Trusted
 from greenimi.servers.http import HttpServer
@@ -210,6 +211,7 @@ def includeme(setup: Setup) -> None:
     hub = container.get(Hub)
     statistics.add_source("hub", hub.numbers)
     statistics.add_source("pushes", lambda: container.get(Doors).pushes())
+    container.get(Pools).tell(statistics.add_source, statistics.remove_source)
     if hub.meets:
         health.check("hub", lambda: hub.relay.healthy)
     if settings.server:

@@ -96,6 +96,14 @@ class Statistics:
             raise ValueError(f"{name!r} cannot name a source of statistics; write family or family.name, the family not one of our own")
         self.sources[name] = source
 
+    def remove_source(self, name: str) -> None:
+        """Ask it once more, and never again.  Its counters stay among the numbers, as they must not shrink; the rest is gone."""
+        if name in self.sources:
+            told = self._numbers().pop(name, {})
+            del self.sources[name]
+            if counters := {key: value for key, value in told.items() if key.endswith("_total")}:
+                self._told[name] = counters
+
     # -- as a service ------------------------------------------------------------------------------------------------
     def start(self) -> None:
         self._fds = open_descriptors()

@@ -9,22 +9,27 @@
 
 from __future__ import annotations
 
+from greenimi.testing.contracts.cache import CacheStoreContract
 from greenimi.testing.contracts.codec import CodecContract
 from greenimi.testing.contracts.config import ConfigContract
 from greenimi.testing.contracts.framing import FramingContract
 from greenimi.testing.contracts.hub_store import HubStoreContract
+from greenimi.testing.contracts.lock import LockStoreContract, SharedLockStoreContract
 from greenimi.testing.contracts.payload import PayloadContract
 from greenimi.testing.contracts.relay import RelayContract
 from greenimi.testing.contracts.service import ServiceContract
 from greenimi.testing.contracts.session_store import SessionStoreContract
 
 __all__ = [
+    "CacheStoreContract",
     "CodecContract",
     "ConfigContract",
     "FramingContract",
     "HubStoreContract",
+    "LockStoreContract",
     "PayloadContract",
     "RelayContract",
     "ServiceContract",
     "SessionStoreContract",
+    "SharedLockStoreContract",
 ]

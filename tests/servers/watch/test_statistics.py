@@ -192,6 +192,21 @@ def test_a_source_that_begins_to_fail_keeps_its_counters(house: House) -> None:
     house.statistics.stop()
 
 
+def test_of_a_source_that_is_removed_the_counters_stay(house: House) -> None:
+    numbers = {"busy": 3.0, "waits_total": 1.0}
+    house.statistics.add_source("pool.main", lambda: numbers)
+    house.statistics.add_source("queue", lambda: {"length": 1})
+    house.statistics.start()
+    numbers["waits_total"] = 2.0  # since the last record
+    house.statistics.remove_source("pool.main")
+    house.statistics.remove_source("queue")
+    house.statistics.remove_source("nobody")
+    numbers["waits_total"] = 9.0
+    house.tick()
+    assert house.record["sources"] == {"pool.main": {"waits_total": 2.0}}
+    house.statistics.stop()
+
+
 @pytest.mark.parametrize("name", ["", "Pool", "2pool", "pool-x.main", "handlers.x", "worker", "message.seconds", ".x"])
 def test_a_source_with_a_name_of_ours_or_none_is_refused(house: House, name: str) -> None:
     with pytest.raises(ValueError, match="cannot name a source"):
