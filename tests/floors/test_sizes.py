@@ -9,6 +9,9 @@ from tests.floors.tree import functions, parse, python_files, shown
 MODULE_LINES = 450
 FUNCTION_LINES = 60
 
+# "path": why it is one file.  An entry that is no longer needed fails.
+LONG_MODULES = {"greenimi/interfaces.py": "all joints of the core, to be read by name; there is no code in it"}
+
 # "path:Class.function": why it reads better in one piece.  Keep it short; an entry that is no longer needed fails.
 LONG_FUNCTIONS: dict[str, str] = {}
 
@@ -34,9 +37,11 @@ def test_modules_are_small() -> None:
     long = [
         f"{path}: {lines} lines, {MODULE_LINES} at most; split it where a reader would look"
         for path, lines in sizes.items()
-        if lines > MODULE_LINES
+        if lines > MODULE_LINES and path not in LONG_MODULES
     ]
     assert not long, "\n".join(long)
+    stale = [path for path in LONG_MODULES if sizes.get(path, 0) <= MODULE_LINES]
+    assert not stale, f"short by now, or gone; take out of LONG_MODULES: {stale}"
 
 
 def test_functions_are_short() -> None:
