@@ -108,6 +108,8 @@ GOALS = (
     at_most("tls-churn", 8, "slope_kib", "grows less than 8 KiB per 1000 connections"),
     at_most("tls-churn", 0, "files_left", "no descriptor left"),
     aim(at_most("pool", 3, "cpu_us", "at most 3 µs")),
+    aim(at_most("cache-hit", 2, "cpu_us", "at most 2 µs")),
+    aim(at_most("cacheable-hit", 4, "cpu_us", "at most 4 µs")),
     at_least("mysql", 1.5, "peewee-pool"),
     at_least("mysqlclient", 2.5, "greenimi-pymysql"),
     at_least("redis", 5, "redis-py"),

@@ -218,6 +218,15 @@ TAKES = (
     program("gevent-queue", "a LifoQueue of gevent, get and put: no owner, no limits, no checks", "take queue"),
     program("peewee-pool", "peewee's PooledSqliteDatabase, connect and close: in memory, without round trips", "take peewee"),
 )
+HITS = (
+    program(OURS, "Cache.get of a text, by the facade", "cached get"),
+    program("greenimi-dict", "the same of a dict, a copy of its own for each caller", "cached get-dict"),
+)
+CACHEABLE_HITS = (
+    program(OURS, "@cacheable with a key template and a ttl; the method returns a text", "cached cacheable"),
+    program("greenimi-dict", "the same; it returns a dict, of which each caller gets a copy of his own", "cached cacheable-dict"),
+    program("lru_cache", "functools.lru_cache: no time, no keys to evict, in C", "cached lru_cache"),
+)
 SELECTS = (
     program(OURS, "DB.execute_sql with PyMySQL", "select mysql"),
     program("peewee-pool", "peewee's PooledMySQLDatabase, also with PyMySQL", "select peewee"),
@@ -313,6 +322,8 @@ ROWS = (
         full_visits=200_000,
     ),
     Row("pool", "Pool: take a resource and give it back, nobody else wants it", "calls", "none", TAKES),
+    Row("cache-hit", "Cache: read a value in memory", "calls", "none", HITS),
+    Row("cacheable-hit", "Cache: call a method whose result is in memory", "calls", "none", CACHEABLE_HITS),
     Row("mysql", "MySQL: select a row by its key, 32 greenlets, a connection taken and given back each time", "calls", "none", SELECTS),
     Row("mysqlclient", "The same by mysqlclient in its non-blocking use", "calls", "none", SELECTS_IN_C),
     Row("redis", "Redis: GET of a short value, 32 greenlets", "calls", "none", READS),

@@ -24,6 +24,20 @@ class TlsSettings:
 
 
 @dataclass(frozen=True)
+class OwnSettings(PoolSettings):
+    """``[redis.NAME.pool]``"""
+
+    min: int = option(0, "Resources that are kept connected, used or not.")
+
+
+@dataclass(frozen=True)
+class BlockingSettings(OwnSettings):
+    """``[redis.NAME.blocking]``"""
+
+    max: int = option(256, "Resources at most, those that are being connected included.")
+
+
+@dataclass(frozen=True)
 class RedisSettings:
     """``[redis.NAME]``"""
 
@@ -56,10 +70,8 @@ class RedisSettings:
     queue_bytes: int = option(64 * 1024 * 1024, "Bytes that they may have together.")
     large: int = option(64 * 1024, "Bytes of a value from which on it travels on a connection of its own.")
     tls: TlsSettings = option(TlsSettings(), "How connections are encrypted.")
-    pool: PoolSettings = option(
-        PoolSettings(min=0), "How connections of one's own are pooled: for large values, watched keys, and all if not shared."
-    )
-    blocking: PoolSettings = option(PoolSettings(max=256, min=0), "How those are pooled that commands such as BLPOP wait on.")
+    pool: OwnSettings = option(OwnSettings(), "How connections of one's own are pooled, for large values, or for all if not shared.")
+    blocking: BlockingSettings = option(BlockingSettings(), "How those are pooled that BLPOP and its like wait on, and that watch keys.")
 
 
 _ABOVE_ZERO = ("timeout", "connect_timeout", "heartbeat", "subscriber_queue", "queue", "queue_bytes", "large")

@@ -12,7 +12,7 @@ from greenimi import green
 from greenimi.pool.errors import PoolTimeout
 from greenimi.pool.redis.client import Redis
 from greenimi.pool.redis.errors import LateAnswer, NotSent, OwnConnectionNeeded, Unanswered
-from greenimi.pool.settings import PoolSettings
+from greenimi.pool.redis.settings import BlockingSettings
 from greenimi.testing.services.redis import Redis as Server
 from greenimi.testing.support import free_port, wait_until
 from tests.pool.redis.between import Between
@@ -103,7 +103,7 @@ def test_killed_while_it_blocks(client: Any, redis_server: Server) -> None:
 
 
 def test_own_connections_are_bounded(redis_url: str, make_redis: MakeRedis) -> None:
-    client = make_redis(blocking=PoolSettings(max=1, min=0, wait=0.05))
+    client = make_redis(blocking=BlockingSettings(max=1, wait=0.05))
     waiting = green.spawn(client.blpop, "list", 0)
     wait_until(lambda: client.own.blocking.size == 1)
     with pytest.raises(PoolTimeout, match=r"redis\.default\.blocking"):

@@ -6,13 +6,18 @@ import pytest
 
 from greenimi.config import Config
 from greenimi.errors import ConfigError
-from greenimi.pool.redis.settings import RedisSettings, TlsSettings, check_settings
-from greenimi.pool.settings import PoolSettings
+from greenimi.pool.redis.settings import BlockingSettings, OwnSettings, RedisSettings, TlsSettings, check_settings
 
 
 def test_defaults_are_fine() -> None:
     check_settings(RedisSettings(), Config({}), "redis.default")
     assert not TlsSettings().on
+
+
+def test_a_table_of_a_pool_keeps_the_other_defaults() -> None:
+    conf = Config({"redis": {"default": {"pool": {"wait": 1.0}, "blocking": {"wait": 1.0}}}})
+    found = conf.settings("redis", dict[str, RedisSettings])["default"]
+    assert (found.pool.min, found.pool.max, found.blocking.min, found.blocking.max, found.blocking.wait) == (0, 32, 0, 256, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -26,8 +31,8 @@ def test_defaults_are_fine() -> None:
         ({"sentinels": ["a:1"]}, "service: the Sentinels must be told"),
         ({"sentinels": ["a:1"], "service": "shop", "cluster": ["b:1"]}, "cluster: a Cluster has no Sentinels"),
         ({"cluster": ["a:1"], "db": 1}, "db: a Cluster has database 0 only"),
-        ({"pool": PoolSettings(max=0)}, "pool.max: it must be above 0"),
-        ({"blocking": PoolSettings(wait=-1.0)}, "blocking.wait: -1 is below 0"),
+        ({"pool": OwnSettings(max=0)}, "pool.max: it must be above 0"),
+        ({"blocking": BlockingSettings(wait=-1.0)}, "blocking.wait: -1 is below 0"),
     ],
 )
 def test_what_cannot_be(wrong: dict[str, Any], text: str) -> None:

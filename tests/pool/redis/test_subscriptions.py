@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import redis
-from redis.connection import Connection
 
 from greenimi import green
+from greenimi.pool.redis.connections import TcpConnection
 from greenimi.pool.redis.pubsub import Gap, Published
 from greenimi.pool.redis.subscriptions import Subscriptions
 from greenimi.testing.support import wait_until
@@ -19,7 +19,8 @@ Make = Callable[..., Subscriptions]
 
 
 def connect(port: int, **more: Any) -> Any:
-    connection = Connection(port=port, protocol=2, socket_connect_timeout=1, driver_info=None, **more)
+    kind: Any = TcpConnection
+    connection = kind(port=port, protocol=2, socket_connect_timeout=1, driver_info=None, **more)
     connection.connect()
     return connection
 
