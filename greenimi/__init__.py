@@ -45,6 +45,7 @@ from greenimi.marks import (
 )
 from greenimi.message import Body, Datagram, Headers, Identity, Message, Reply, Request, Response
 from greenimi.message_stream import MessageStream
+from greenimi.pool.advice import transactional
 
 __version__ = "0.1.0"
 
@@ -93,6 +94,7 @@ __all__ = [
     "resource",
     "route",
     "tcp",
+    "transactional",
     "udp",
     "view",
     "websocket",

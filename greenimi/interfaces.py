@@ -521,3 +521,34 @@ class ISharedLockStore(ILockStore):
 
         Who waits to have it alone goes before those who come later to share it.
         """
+
+
+class IRowTable(Interface):
+    """Rows that the worker processes of a machine share.  Drivers: ``@bean(driver="name", provides=IRowTable)``, made with TableSettings.
+
+    A row is bytes under a key (text) in a table (text, without the character NUL); both together have 480 bytes at most.  Each call is one
+    step for all processes, done or not done, however a process ends.  None waits long for another process: Overloaded instead, and so when
+    there is no room left.
+    """
+
+    def get(table: str, key: str) -> bytes | None:
+        """The row; None without one."""
+
+    def change(table: str, key: str, change: Callable[[bytes | None], bytes | None], limit: int) -> bytes | None:
+        """Put what ``change`` makes of the row (None: there is none) in its place, and give it back.
+
+        Nobody changes the row meanwhile; ``change`` must not wait for anything.  When it raises, nothing is done.  Overloaded for a new row
+        in a table that has ``limit`` already.
+        """
+
+    def count(table: str) -> int:
+        """How many rows there are."""
+
+    def page(table: str, after: str, size: int) -> Sequence[tuple[str, bytes]]:
+        """The first ``size`` rows whose keys are greater, in the order of their UTF-8 bytes; every key is greater than ""."""
+
+    def clear(table: str) -> int:
+        """Delete all rows of a table; how many there were."""
+
+    def close() -> None:
+        """Give back what it holds; to be called when nobody uses it any more."""

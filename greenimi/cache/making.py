@@ -7,6 +7,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -112,10 +113,9 @@ class Making:
             self._shelf.store.delete(LEASE + key)
 
     def forget_all(self) -> None:
-        """The same for all values, in this process."""
-        for flight in self._flights.values():
-            flight.void = True
-        self._flights.clear()
+        """The same for all values that are being made in this process."""
+        for key in list(self._flights):
+            self.forget(key)
 
     # -- the one who makes it --------------------------------------------------------------------------------------
     def _lead(self, key: str, order: Order) -> Any:
@@ -184,11 +184,9 @@ class Making:
         trouble = self._shelf.trouble
         if trouble.until and trouble.pausing():
             return
-        try:
+        with suppress(Exception):
             if self._has_lease(key, token):
                 self._shelf.store.delete(LEASE + key)
-        except Exception as error:
-            trouble.say("a lease could not be given back: %s", error)
 
     def _renew(self, key: str, order: Order, old: Made | None, keep: Callable[[], bool]) -> Made:
         try:

@@ -76,14 +76,14 @@ class TwoLevelStore:
             self.near.delete(key)
 
     def _changed(self, keys: Sequence[str] | None) -> None:
-        """Whether or not the change succeeded: nobody knows after an error."""
-        self._forget(keys)
-        self._client.publish(self._channel, _encode((self._me, None if keys is None or len(keys) > _MOST else keys)))
+        """Whether or not the change succeeded: nobody knows after an error.  Leases are in no memory."""
+        told = None if keys is None else [key for key in keys if not key.startswith(LEASE)]
+        self._forget(told)
+        if told != []:
+            self._client.publish(self._channel, _encode((self._me, None if told is None or len(told) > _MOST else told)))
 
     # -- reading ---------------------------------------------------------------------------------------------------
     def get(self, key: str) -> bytes | None:
-        if key.startswith(LEASE):
-            return self._far.get(key)
         if self._hears():
             found: bytes | None = self.near.get(key)
             if found is not None:
@@ -105,7 +105,7 @@ class TwoLevelStore:
         try:
             found = self._far.get_timed(keys)
             for key, timed in zip(keys, found, strict=True):
-                if timed is not None and self._reading.get(key) is mine and self._hears():
+                if timed is not None and self._reading.get(key) is mine and self._hears() and not key.startswith(LEASE):
                     value, left = timed
                     self.near.set(key, value, min(self._longest, (math.inf if left is None else left) - (self._now() - began)))
         finally:
@@ -129,7 +129,7 @@ class TwoLevelStore:
 
     def add(self, key: str, value: bytes, lifetime: float | None) -> bool:
         added = self._far.add(key, value, lifetime)
-        if added and not key.startswith(LEASE):
+        if added:
             self._changed([key])
         return added
 
@@ -140,8 +140,6 @@ class TwoLevelStore:
             self._changed([key])
 
     def delete(self, key: str) -> bool:
-        if key.startswith(LEASE):
-            return self._far.delete(key)
         try:
             return self._far.delete(key)
         finally:

@@ -37,6 +37,8 @@ class Container:
         self.children: dict[str, Container] = {}
         self.endings: list[Callable[[], object]] = []
         """What to call at the end, in the order the beans were made."""
+        self.late: dict[str, Callable[[], Binding]] = {}
+        """Beans by ``module:class``, for classes that are not imported yet: bound when one is asked for and no other is there."""
         self.components: Any = Components(name, bases=() if parent is None else (parent.components,))
         self._lineage: tuple[Container, ...] = (self,) if parent is None else (self, *parent._lineage)
         self._replaced: dict[Binding, Binding] = {}  # by overrides
@@ -225,7 +227,20 @@ class Container:
         """
         found = self._nearest([b for b in self._providers(key) if b.lifetime != "driver"], name)
         defaults = [b for b in found if b.name == "default"] if len(found) > 1 and not name else ()
+        if not found and self._bind_late(key, name):
+            return self.candidates(key, name)
         return list(defaults) or found
+
+    def _bind_late(self, key: Any, name: str) -> bool:
+        path = f"{getattr(key, '__module__', '')}:{getattr(key, '__qualname__', '')}"
+        for container in self._lineage:
+            if path in container.late:
+                binding = container.late[path]()
+                if name in ("", binding.name):
+                    del container.late[path]
+                    container._bind(binding)
+                    return True
+        return False
 
     def _nearest(self, bindings: list[Binding], name: str) -> list[Binding]:
         for container in self._lineage:

@@ -81,6 +81,7 @@ class Setup:
             else:
                 found(self)
         elif (function := getattr(found, "includeme", None)) is not None:
+            self.note("module", found)
             function(self)
         else:
             self.scan(found)
@@ -112,6 +113,7 @@ class Setup:
         for found in scan.modules(root, (ignore,) if isinstance(ignore, str) else ignore):
             if found.__name__ not in self._scanned:
                 self._scanned.add(found.__name__)
+                self.note("module", found)
                 self._take(scan.marks_in(found))
 
     def _take(self, marks: Iterable[Marked]) -> None:

@@ -74,6 +74,10 @@ def test_a_program_that_is_missing_is_named(tmp_path: Path) -> None:
 
 
 @needs_pinning
-@pytest.mark.parametrize("server", next(row for row in ROWS if row.name == "pool").servers, ids=lambda server: server.name)
-def test_those_of_the_pool_run(server: Server) -> None:
+@pytest.mark.parametrize(
+    "server",
+    [server for row in ROWS if row.name in ("pool", "cache-hit", "cacheable-hit") for server in row.servers],
+    ids=lambda server: server.command.partition("programs.")[2],
+)
+def test_those_that_need_no_service_run(server: Server) -> None:
     assert calls(server, 0)["cpu_us"] > 0

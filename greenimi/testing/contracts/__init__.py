@@ -17,6 +17,7 @@ from greenimi.testing.contracts.hub_store import HubStoreContract
 from greenimi.testing.contracts.lock import LockStoreContract, SharedLockStoreContract
 from greenimi.testing.contracts.payload import PayloadContract
 from greenimi.testing.contracts.relay import RelayContract
+from greenimi.testing.contracts.row_table import RowTableContract
 from greenimi.testing.contracts.service import ServiceContract
 from greenimi.testing.contracts.session_store import SessionStoreContract
 
@@ -29,6 +30,7 @@ __all__ = [
     "LockStoreContract",
     "PayloadContract",
     "RelayContract",
+    "RowTableContract",
     "ServiceContract",
     "SessionStoreContract",
     "SharedLockStoreContract",

@@ -21,11 +21,8 @@ from greenimi.testing.support import wait_until
 TABLE = "CREATE TABLE things (id INTEGER NOT NULL PRIMARY KEY, name VARCHAR(50), number INTEGER)"
 
 
-class DatabaseContract(ABC):
-    """Statements, rows, errors, peewee; connections that go back whatever happens.
-
-    Transactions have suites of their own: TransactionContract.
-    """
+class DatabaseFixture(ABC):
+    """What the suites need."""
 
     one_connection = False
     """There is one connection only, so that nothing is done at the same time."""
@@ -54,6 +51,10 @@ class DatabaseContract(ABC):
         found.add(Database, database, "default")
         return found
 
+
+class DatabaseContract(DatabaseFixture, ABC):
+    """Statements, rows, errors, peewee; connections that go back whatever happens."""
+
     # -- statements --------------------------------------------------------------------------------------------------
     def test_rows(self, database: Database) -> None:
         database.execute("INSERT INTO things VALUES (1, 'one', 1), (2, 'two', NULL)")
@@ -69,10 +70,12 @@ class DatabaseContract(ABC):
         assert database.execute("UPDATE things SET number = number + 10").affected == 2
         assert database.execute("DELETE FROM things WHERE id = ?", [7]).affected == 0
 
-    @pytest.mark.parametrize("text", ["'; DROP TABLE things; --", "\\", "\\' OR 1=1 --", '"', "100 % %s ? :name", "snow \N{SNOWMAN}", ""])
-    def test_values_stay_values(self, database: Database, text: str) -> None:
-        database.execute("INSERT INTO things VALUES (?, ?, ?)", [1, text, 1])
-        assert database.value("SELECT name FROM things WHERE name = ?", [text]) == text
+    def test_values_stay_values(self, database: Database) -> None:
+        texts = ("'; DROP TABLE things; --", "\\", "\\' OR 1=1 --", '"', "100 % %s ? :name", "snow \N{SNOWMAN}", "")
+        for number, text in enumerate(texts):
+            database.execute("INSERT INTO things VALUES (?, ?, ?)", [number, text, 1])
+            assert database.value("SELECT name FROM things WHERE name = ? AND id = ?", [text, number]) == text
+        assert database.value("SELECT COUNT(*) FROM things") == len(texts)
 
     def test_models_of_peewee(self, database: Database) -> None:
         class Order(peewee.Model):
@@ -89,9 +92,17 @@ class DatabaseContract(ABC):
         with database.bind_ctx([Order]):  # type: ignore[attr-defined]
             database.create_tables([Order])  # type: ignore[attr-defined]
             made = Order.create(name="chair", price=Decimal("9.90"), at=now, photo=b"\x00\xff")
-            Order.insert_many([("table", Decimal("1"), now, b""), ("lamp", Decimal("2"), now, b"")], fields=Order._meta.sorted_fields[1:5]).execute()
-            found = Order.get_by_id(made.id)
-            assert (found.name, found.price, found.at, bytes(found.photo), found.paid) == ("chair", Decimal("9.90"), now, b"\x00\xff", False)
+            Order.insert_many(
+                [("table", Decimal(1), now, b""), ("lamp", Decimal(2), now, b"")], fields=Order._meta.sorted_fields[1:5]
+            ).execute()
+            found = Order.get_by_id(made.get_id())
+            assert (found.name, found.price, found.at, bytes(found.photo), found.paid) == (
+                "chair",
+                Decimal("9.90"),
+                now,
+                b"\x00\xff",
+                False,
+            )
             assert Order.update(paid=True).where(Order.name == "lamp").execute() == 1
             assert [order.name for order in Order.select().where(Order.paid)] == ["lamp"]
             with pytest.raises(peewee.IntegrityError):
@@ -165,10 +176,10 @@ class DatabaseContract(ABC):
 
         def look(run: Broken) -> None:
             assert busy(database) == 0
-            assert (run.error is not None) == run.reached
+            assert run.reached or run.error is None
 
-        waits = break_off_everywhere(work, look)
-        assert waits or self.one_connection
+        count = break_off_everywhere(work, look)
+        assert count or self.one_connection
         assert database.value("SELECT COUNT(*) FROM things") >= 1
 
     def test_a_message_gives_back_what_it_held(self, database: Database) -> None:
