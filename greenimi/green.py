@@ -37,6 +37,7 @@ __all__ = [
     "current_greenlet",
     "current_hub",
     "early_imports",
+    "interrupts",
     "io_watcher",
     "is_of_this_thread",
     "native_close",
@@ -265,12 +266,25 @@ def timeout(seconds: float | None, error: type[BaseException] | BaseException = 
     if seconds is None:
         yield
         return
-    timer = Timeout(seconds, error)
+    found = error() if isinstance(error, type) else error
+    setattr(found, _INTERRUPTS, True)
+    timer = Timeout(seconds, found)
     timer.start()
     try:
         yield
     finally:
         timer.close()
+
+
+_INTERRUPTS = "_greenimi_interrupts"
+
+
+def interrupts(error: BaseException | None) -> bool:
+    """Whether it was thrown at a greenlet from outside, to end what that waits for: a kill, a gevent Timeout, the error of :func:`timeout`.
+
+    Whoever catches what others raise must let it pass: the fault is not theirs, and it is not thrown again.
+    """
+    return error is not None and (not isinstance(error, Exception) or hasattr(error, _INTERRUPTS))
 
 
 # -- callbacks in the hub, which must not block ------------------------------------------------------------------------
@@ -293,24 +307,26 @@ def io_watcher(fd: int, events: int, *, first: bool = False) -> Any:
 class Readable:
     """Waits until a raw descriptor can be read, for one greenlet at a time: its watchers are kept, so that a wait costs little."""
 
-    __slots__ = ("_hub", "_seconds", "_timer", "_watcher")
+    __slots__ = ("_hub", "_seconds", "_switch", "_timer", "_watcher")
 
     def __init__(self, fd: int, seconds: float) -> None:
         """``seconds``: how long a wait takes at most; 0: any time."""
         self._hub = gevent.get_hub()
+        self._switch: Any = None  # of who waits
         self._seconds = seconds
         self._watcher = self._hub.loop.io(fd, 1)
         self._timer = self._hub.loop.timer(seconds, seconds)
 
     def wait(self) -> bool:
-        """False when it took too long."""
-        switch = gevent.getcurrent().switch
+        """False when it took too long.  When it is closed meanwhile the wait is over, too."""
+        switch = self._switch = gevent.getcurrent().switch
         try:
             if self._seconds:
                 self._timer.again(switch, False)
             self._watcher.start(switch, True)
             return bool(self._hub.switch())
         finally:
+            self._switch = None
             self._watcher.stop()
             self._timer.stop()
 
@@ -318,6 +334,12 @@ class Readable:
         """To be called before the descriptor is closed."""
         self._watcher.close()
         self._timer.close()
+        if self._switch is not None:
+            self._hub.loop.run_callback(self._end_wait)
+
+    def _end_wait(self) -> None:
+        if self._switch is not None:
+            self._switch(True)
 
 
 def timer(seconds: float) -> Any:

@@ -87,6 +87,17 @@ def test_a_timeout_ends_with_its_block(monkeypatch: pytest.MonkeyPatch) -> None:
     assert closed == [False, False]
 
 
+def test_what_interrupts() -> None:
+    assert not green.interrupts(None)
+    assert not green.interrupts(TimeoutError())
+    assert green.interrupts(gevent.GreenletExit())
+    assert green.interrupts(gevent.Timeout())
+    for error in (TimeoutError, LookupError("late")):
+        with pytest.raises((TimeoutError, LookupError)) as caught, green.timeout(0.001, error):
+            green.sleep(1.0)
+        assert green.interrupts(caught.value)
+
+
 def test_no_seconds_are_no_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(green, "Timeout", None)
     with green.timeout(None):
@@ -370,6 +381,25 @@ def test_a_timer_fires_again_and_again_until_it_is_stopped() -> None:
     assert len(seen) == fired
 
 
+def test_a_native_thread_takes_from_a_queue_and_signals() -> None:
+    queue, signal = green.native_queue(), green.thread_signal()
+    found: list[object] = []
+
+    def work() -> None:
+        found.append(queue.get())
+        signal.send()
+
+    signal.start(found.append, "told")
+    green.native_thread_start(work)
+    green.sleep(0.01)
+    assert found == []
+    queue.put("job")
+    wait_until(lambda: len(found) == 2)
+    signal.stop()
+    signal.close()
+    assert found == ["job", "told"]
+
+
 def test_a_native_socket_waits_for_nobody() -> None:
     ours, theirs = socket.socketpair()
     sock = green.native_socket(socket.AF_UNIX, socket.SOCK_STREAM, ours.detach())
@@ -458,7 +488,8 @@ COOPERATIVE: dict[str, dict[str, ModuleType]] = {
 
 @pytest.mark.parametrize("name", BLOCKING)
 def test_drivers_that_block_are_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "greenimi.pool.database.mysqlclient", raising=False)
+    for loaded in ("MySQLdb", "greenimi.pool.database.mysqlclient"):  # by tests of databases
+        monkeypatch.delitem(sys.modules, loaded, raising=False)
     for module, made in BLOCKING[name].items():
         monkeypatch.setitem(sys.modules, module, made)
     ((found, instead),) = green.blocking_drivers()
@@ -505,3 +536,18 @@ def test_an_error_is_thrown_where_a_greenlet_waits_and_only_if_it_still_may_be()
     green.throw_soon(left, KeyError("dead"), lambda: True)
     green.sleep(0)
     assert left.successful()
+
+
+@pytest.mark.parametrize("seconds", [0.0, 30.0])
+def test_closing_ends_the_wait_for_a_descriptor(seconds: float) -> None:
+    mine, other = socket.socketpair()
+    with mine, other:
+        readable = green.Readable(mine.fileno(), seconds)
+        killed = green.spawn(readable.wait)
+        green.sleep(0)
+        killed.kill()
+        waiting = green.spawn(readable.wait)
+        green.sleep(0)
+        readable.close()
+        with gevent.Timeout(5.0):
+            assert waiting.get()

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from greenimi.pool.balance import BALANCERS, Balancer, IBalancer
-from greenimi.pool.errors import LeaseError, NoNode, PoolClosed, PoolError, PoolTimeout
-from greenimi.pool.lease import Lease
-from greenimi.pool.nodes import Node
-from greenimi.pool.pool import Pool
-from greenimi.pool.pools import Pools
-from greenimi.pool.settings import PoolSettings, PoolsSettings
-from greenimi.pool.statistics import PoolStatistics
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from greenimi.container.setup import Setup
+    from greenimi.pool.balance import Balancer, IBalancer
+    from greenimi.pool.errors import LeaseError, NoNode, PoolClosed, PoolError, PoolTimeout
+    from greenimi.pool.lease import Lease
+    from greenimi.pool.nodes import Node
+    from greenimi.pool.pool import Pool
+    from greenimi.pool.pools import Pools
+    from greenimi.pool.settings import PoolSettings
+    from greenimi.pool.statistics import PoolStatistics
+
+_LAZY = {
+    "Balancer": "greenimi.pool.balance",
+    "IBalancer": "greenimi.pool.balance",
+    "Lease": "greenimi.pool.lease",
+    "LeaseError": "greenimi.pool.errors",
+    "NoNode": "greenimi.pool.errors",
+    "Node": "greenimi.pool.nodes",
+    "Pool": "greenimi.pool.pool",
+    "PoolClosed": "greenimi.pool.errors",
+    "PoolError": "greenimi.pool.errors",
+    "PoolSettings": "greenimi.pool.settings",
+    "PoolStatistics": "greenimi.pool.statistics",
+    "PoolTimeout": "greenimi.pool.errors",
+    "Pools": "greenimi.pool.pools",
+}
+"""Imported when asked for: the decorators of this room are marked on functions before anything else is there."""
 
 __all__ = [
     "Balancer",
@@ -34,10 +51,19 @@ __all__ = [
 ]
 
 
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    return getattr(import_module(_LAZY[name]), name)
+
+
 def includeme(setup: Setup) -> None:
     """Read ``[pool]``, bring the bean and service Pools, and the balancers."""
     from greenimi.container.beans import BeanBinding, Definition
     from greenimi.marks import here
+    from greenimi.pool.balance import BALANCERS, IBalancer
+    from greenimi.pool.pools import Pools
+    from greenimi.pool.settings import PoolsSettings
 
     for name, balancer in BALANCERS.items():
         definition = Definition(balancer, provides=(IBalancer,), driver=name, where=here(1))

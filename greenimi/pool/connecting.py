@@ -99,7 +99,7 @@ class Connecting:
 
     def _connect_to(self, node: Node) -> Any:
         seconds = self._pool.settings.connect_time
-        with green.timeout(seconds, TimeoutError(f"no connection within {seconds:g} seconds")):
+        with green.Timeout(seconds, TimeoutError(f"no connection within {seconds:g} seconds")):  # which ends nothing of who waits
             return self._pool._resources.connect(node)
 
     def _choose(self, failed: Sequence[Node]) -> Node | None:

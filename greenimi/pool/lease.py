@@ -9,7 +9,7 @@ from pathlib import Path
 from types import CodeType, TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from greenimi.green import thread_id
+from greenimi.green import interrupts, thread_id
 from greenimi.pool.errors import LeaseError
 
 if TYPE_CHECKING:
@@ -118,10 +118,15 @@ class Lease(Generic[R]):
         """It was not given back yet."""
         return self._slot is not None
 
+    @property
+    def closed(self) -> str:
+        """Why the pool closed what was taken, although it is in use; "" when it did not."""
+        return self._slot.gone if self._slot is not None else ""
+
     def release(self) -> None:
         """Give it back: it is reset and goes to whoever waits longest.  May wait for the peer.  LeaseError when that was done before.
 
-        While what is no Exception passes by (a killed greenlet, a timeout) it is discarded: it may be in the middle of something.
+        While a kill or a timeout of the greenlet passes by it is discarded: it may be in the middle of something.
         """
         self._finish(sys.exception())
 
@@ -130,21 +135,21 @@ class Lease(Generic[R]):
         pool = self._pool
         if slot is None:
             raise self._over("it cannot be given back again")
-        if thread_id() != pool._owner:
+        if thread_id() != pool._owner and not slot.gone:
             raise pool._foreign()
         self._slot = None
         self._ended = spot()
-        if passing is None or isinstance(passing, Exception):
-            pool._give_back(slot)
-        else:
+        if passing is not None and interrupts(passing):
             pool._discard(slot, f"{type(passing).__name__} passed by")
+        else:
+            pool._give_back(slot)
 
     def discard(self) -> None:
         """Have it closed; its place is free.  LeaseError when it was given back before."""
         slot = self._slot
         if slot is None:
             raise self._over("it cannot be discarded")
-        if thread_id() != self._pool._owner:
+        if thread_id() != self._pool._owner and not slot.gone:
             raise self._pool._foreign()
         self._slot = None
         self._ended = spot()

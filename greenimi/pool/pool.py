@@ -16,6 +16,7 @@ from greenimi.container.context import scope
 from greenimi.errors import ConfigError
 from greenimi.green import thread_id
 from greenimi.pool.balance import BALANCERS, Balancer, usable
+from greenimi.pool.checking import fault_of
 from greenimi.pool.connecting import Connecting
 from greenimi.pool.errors import PoolClosed, PoolError, PoolTimeout
 from greenimi.pool.lease import Lease, Slot, Spot, line_of, spot
@@ -138,7 +139,7 @@ class Pool(Generic[R]):
     def use(self, timeout: float | None = None) -> Lease[R]:
         """``with pool.use() as resource:`` takes one and gives it back.
 
-        It is discarded when the block is left by what is no Exception (a killed greenlet, a timeout): it may be in the middle of something.
+        It is discarded when the block is left by a kill or a timeout of its greenlet: it may be in the middle of something.
         """
         return self.take(timeout)
 
@@ -222,9 +223,6 @@ class Pool(Generic[R]):
 
     def _check(self, slot: Slot, *, anyway: bool = False) -> bool:
         """Whether what was free, and is held now, can be given out; if not it is closed.  Asks its node when it must, or ``anyway``."""
-        error: Exception | str = "it did not answer a check"
-        fit = False
-        seconds = self.settings.check_time
         if not self._is_open(slot.resource):
             self._drop(slot, "it was lost")
             self._suspect(slot.node)
@@ -233,16 +231,13 @@ class Pool(Generic[R]):
             return True
         self.counts.checks += 1
         try:
-            with green.timeout(seconds, TimeoutError(f"no answer to a check within {seconds:g} seconds")):
-                fit = self._resources.check(slot.resource)
-        except Exception as found:
-            error = found
+            error = fault_of(self._resources.check, slot.resource, self.settings.check_time)
         except BaseException:
             self._discard(slot, "its check was broken off")
             raise
         if slot.gone:  # meanwhile, by somebody else
             return False
-        if fit:
+        if error is None:
             slot.sure_until = monotonic() + self._idle_check
             return True
         self.counts.failed_checks += 1
@@ -269,12 +264,12 @@ class Pool(Generic[R]):
         try:
             is_open = self._is_open(resource)
             fit = is_open and self._reset(resource)
-        except Exception as error:
+        except BaseException as error:
+            if green.interrupts(error):
+                self._discard(slot, "its reset was broken off")
+                raise
             log.info("pool %s: a resource could not be reset: %s: %s", self.name, type(error).__name__, error)
             fit = False
-        except BaseException:
-            self._discard(slot, "its reset was broken off")
-            raise
         if slot not in self._held:  # closed while it was reset
             return
         now = monotonic()

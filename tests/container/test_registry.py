@@ -9,6 +9,7 @@ import pytest
 from zope.interface import Interface, implementer
 
 from greenimi.container import Container, Lazy, Scope
+from greenimi.container.binding import Binding
 from greenimi.errors import AmbiguousBean, ConflictError, Frozen, MissingBean, NoScope
 
 
@@ -282,3 +283,24 @@ def test_a_container_and_its_classes_can_go(commit: Any) -> None:
     del Local, container
     gc.collect()
     assert [ref() for ref in gone] == [None, None]
+
+
+def test_a_late_bean_is_there_for_who_asks_and_nobody_else(commit: Any) -> None:
+    """Its class need not be imported when the application is set up."""
+    container = commit(Other)
+    made: list[str] = []
+
+    def late() -> Binding:
+        made.append("bound")
+        return Binding(container, (Store,), "default", instance=Store())
+
+    container.late[f"{Store.__module__}:Store"] = late
+    child = container.child("web")
+    assert child.query(Other) is None or made == []
+    assert made == []
+    with pytest.raises(MissingBean):
+        child.get(Store, "reports")
+    found = child.get(Store, "default")
+    assert container.frozen
+    assert container.get(Store) is found
+    assert not container.late

@@ -50,6 +50,7 @@ def test_include_calls_includeme_or_scans(make_setup: Any, package: Any) -> None
     assert type(container.get(scanned.Seen, "x")) is scanned.Seen
     assert container.query(included.Unseen) is None
     assert [str(definition) for definition in setup.introspect("bean")] == ["Seen (scanned.py:2)"]
+    assert setup.introspect("module")[-2:] == [included, scanned]
 
 
 def test_include_takes_the_marks_of_one_class_or_function(make_setup: Any, package: Any) -> None:

@@ -6,6 +6,7 @@ import gc
 
 import pytest
 
+from greenimi import green
 from greenimi.pool import LeaseError
 from greenimi.pool.lease import _inside, line_of, spot
 from tests.pool.conftest import MakePool
@@ -96,3 +97,25 @@ def test_as_many_files_are_remembered_as_there_may_be() -> None:
     for number in range(10_100):
         assert not _inside[f"<generated {number}>"]
     assert len(_inside) <= 10_000
+
+
+@pytest.mark.parametrize("error", [TimeoutError, LookupError("late")])
+def test_what_a_timeout_of_the_taker_left_is_closed(make_pool: MakePool, things: Things, error: BaseException) -> None:
+    pool = make_pool()
+    with pytest.raises((TimeoutError, LookupError)), green.timeout(0.001, error), pool.use():
+        green.sleep(1.0)
+    assert things.open == []
+    with pytest.raises(TimeoutError), pool.use():
+        raise TimeoutError("of something else")
+    assert len(things.open) == 1
+    assert_sound(pool, things)
+
+
+def test_what_the_pool_closed_says_why(make_pool: MakePool) -> None:
+    pool = make_pool()
+    lease = pool.take()
+    assert lease.closed == ""
+    pool.stop()
+    assert "stopped" in lease.closed
+    lease.discard()
+    assert lease.closed == ""

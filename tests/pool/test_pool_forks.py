@@ -18,10 +18,12 @@ from tests.pool.things import Things, settings
 things = Things()
 pool = Pool("orders", things, [Node("db1")], settings())
 held = pool.take()
+other = pool.take()
 with pool.use() as idle:
     pass
 child = os.fork()
 if not child:
+    other.release()
     with pool.use() as mine:
         print("fresh" if mine is not idle else "shared")
     try:
@@ -35,11 +37,12 @@ os.waitpid(child, 0)
 with pool.use() as again:
     print("mine" if again is idle else "another")
 held.release()
+other.release()
 print(pool.statistics().idle)
 """
 
 
 def test_a_child_process() -> None:
     found = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=30, check=True)
-    assert found.stdout.splitlines() == ["fresh", "it belongs to the parent process", "1 3", "mine", "2"]
+    assert found.stdout.splitlines() == ["fresh", "it belongs to the parent process", "1 4", "mine", "3"]
     assert found.stderr == ""

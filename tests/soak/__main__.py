@@ -31,7 +31,7 @@ SOAKS: dict[str, tuple[str, Callable[[Path, Verdict], None]]] = {
     "half-open": ("clients behind a network that swallows everything (about 2 minutes, needs root)", half_open.run),
     "few-files": ("1000 clients where 200 files may be open (about 1 minute)", few_files.run),
     "faults": ("killed, stopped and leaking workers, a full disk, clocks set back, bad readers (about 1 minute)", faults.run),
-    "data-faults": ("databases that die, fall silent, are too few, and askers who give up (about 10 minutes)", data_faults.run),
+    "data-faults": ("databases that die, are silent or too few, askers who give up (about 20 minutes, --quick 5)", data_faults.run),
     "hub-faults": ("killed and stopped workers, a full run folder, bad readers, floods, forged tokens (about 3 minutes)", hub_faults.run),
     "kernel-queue": ("what waits in the kernel survives kills, reloads, recycling and upgrades (about 1 minute)", kernel_queue.run),
     "redis-faults": (

@@ -14,10 +14,10 @@ from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import TimeoutError as LateAnswer
 
 from greenimi import green
-from greenimi.pool import PoolSettings, PoolTimeout
+from greenimi.pool import PoolTimeout
 from greenimi.pool.redis.clients import make_client
 from greenimi.pool.redis.errors import NotSent, Unanswered
-from greenimi.pool.redis.settings import RedisSettings
+from greenimi.pool.redis.settings import BlockingSettings, OwnSettings, RedisSettings
 from greenimi.testing import services
 from greenimi.testing.services.processes import wait_for
 from greenimi.testing.services.proxy import Proxy
@@ -38,7 +38,11 @@ BACK = 3.0
 FAIL_OVER = 15.0
 """Seconds after which everybody must be served again when another server has to take over."""
 
+AGAIN = 10.0
+"""Seconds after which a replica that is back must be used."""
+
 ASKERS = 64
+ROWS = 100
 COUNTERS = 20
 LARGE = 100_000
 
@@ -57,6 +61,13 @@ class Counted:
         found = self.client.set(f"token:{token}", token, px=60_000, get=True) or self.client.get(f"token:{token}")
         if found != token.encode():
             raise Wrong(f"{token} came back as {found!r}")
+
+    def look(self, who: int) -> None:
+        """At something that stays as it is."""
+        number = random.randrange(ROWS)
+        found = self.client.get(f"thing:{number}")
+        if found != f"thing {number}".encode():
+            raise Wrong(f"asked for thing {number}, got {found!r}")
 
     def keep(self, who: int) -> None:
         """A key of this asker: what was written last is read, or what was not acknowledged after it."""
@@ -111,8 +122,8 @@ class Counted:
 @contextmanager
 def counted(**settings: Any) -> Iterator[Counted]:
     """An application's client."""
-    pool = PoolSettings(max=16, min=0, wait=WAIT, connect_time=SILENCE)
-    blocking = PoolSettings(max=ASKERS, min=0, wait=WAIT, connect_time=SILENCE)
+    pool = OwnSettings(max=16, min=0, wait=WAIT, connect_time=SILENCE)
+    blocking = BlockingSettings(max=ASKERS, min=0, wait=WAIT, connect_time=SILENCE)
     asked = RedisSettings(timeout=SILENCE, connect_timeout=SILENCE, wait=WAIT, pool=pool, blocking=blocking, **settings)
     client = make_client(asked)
     try:
@@ -206,6 +217,29 @@ def given_up(verdict: Verdict) -> None:
                 verdict.check(wait_for(lambda load=load: load.killed > 500, 30), "500 were given up")  # type: ignore[misc]
             judge(verdict, load, longest=within + WAIT)
         judge_counts(verdict, its)
+
+
+def replica_killed(verdict: Verdict) -> None:
+    """A replica that dies and comes back: reads go on at the primary."""
+    with ExitStack() as ends:
+        replica = ends.enter_context(services.make("redis_replica"))
+        for number in range(ROWS):
+            replica.primary.call("SET", f"thing:{number}", f"thing {number}")
+        replica.catch_up()
+        its = ends.enter_context(counted(url=replica.primary.url, replicas=[replica.url], read_from="replica"))
+        with Load(its.look, ASKERS) as load:
+            load.wait_answers(1000)
+            seen = replica.info("commandstats")["cmdstat_get"]["calls"]
+            verdict.check(seen > 500, f"reads go to the replica ({seen})")
+            replica.kill()
+            green.sleep(1)
+            judge_recovery(verdict, load, time.monotonic(), BACK)
+            replica.start()
+            began = time.monotonic()
+            while (seen := replica.info("commandstats").get("cmdstat_get", {}).get("calls", 0)) < 500 and time.monotonic() - began < AGAIN:
+                green.sleep(0.1)
+            verdict.check(seen >= 500, f"reads go to the replica again after {time.monotonic() - began:.1f} s ({AGAIN:g} s)")
+        judge(verdict, load, longest=2 * (WAIT + 2 * SILENCE), errors=LOST)
 
 
 def failed_over(verdict: Verdict) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -14,22 +15,35 @@ from tests.soak import bad_databases, bad_locks, bad_redis, data_growth
 from tests.soak.measures import descriptors
 from tests.soak.places import NotRun, Verdict
 
-DRIVERS = ("mysql", "mysqlclient")
+EMBEDDED_FAULTS: dict[str, Callable[[str, Verdict], None]] = {
+    "askers give up at any moment": bad_databases.given_up,
+    "500 askers share 10 connections": bad_databases.starving,
+    "millions of statements": data_growth.database,
+}
+"""Of a database without a server."""
 
-DATABASE_FAULTS: dict[str, Callable[[str, Verdict], None]] = {
+SERVER_FAULTS: dict[str, Callable[[str, Verdict], None]] = {
     "the server is killed and started again": bad_databases.killed,
     "the server closes connections that are not used": bad_databases.cut_by_the_server,
     "the server ends connections at work": bad_databases.killed_connections,
     "the network swallows everything": bad_databases.silent,
     "connections are cut in the middle of answers": bad_databases.cut_in_the_middle,
-    "askers give up at any moment": bad_databases.given_up,
     "the primary becomes read-only": bad_databases.read_only,
     "there are too few connections": bad_databases.exhausted,
-    "500 askers share 10 connections": bad_databases.starving,
-    "a replica is killed": bad_databases.replica_killed,
-    "millions of statements": data_growth.database,
+    **EMBEDDED_FAULTS,
 }
 
+REPLICA_FAULTS: dict[str, Callable[[str, Verdict], None]] = {
+    "a replica is killed": bad_databases.replica_killed,
+}
+
+DATABASE_FAULTS = {
+    "mysql": {**SERVER_FAULTS, **REPLICA_FAULTS},
+    "mysqlclient": {**SERVER_FAULTS, **REPLICA_FAULTS},
+    "postgres": SERVER_FAULTS,
+    "sqlite": EMBEDDED_FAULTS,
+}
+"""By driver."""
 
 REDIS_FAULTS: dict[str, Callable[[Verdict], None]] = {
     "the server is killed and started again": bad_redis.killed,
@@ -37,6 +51,7 @@ REDIS_FAULTS: dict[str, Callable[[Verdict], None]] = {
     "the network swallows everything": bad_redis.silent,
     "connections are cut in the middle of answers": bad_redis.cut_in_the_middle,
     "askers give up at any moment": bad_redis.given_up,
+    "a replica is killed": bad_redis.replica_killed,
     "Sentinels put another in the place of a primary that was killed": bad_redis.failed_over,
     "slots of a Cluster move": bad_redis.slots_moved,
     "a primary of a Cluster is killed": bad_redis.node_killed,
@@ -46,8 +61,11 @@ REDIS_FAULTS: dict[str, Callable[[Verdict], None]] = {
 
 
 def run(folder: Path, verdict: Verdict) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(filename=folder / "log", filemode="w", format="%(asctime)s %(name)s %(levelname)s %(message)s")
     for title, fault in _faults():
         verdict.part(title)
+        logging.getLogger("soak").warning("== %s", title)
         before = _descriptors()
         try:
             fault(verdict)
@@ -60,7 +78,9 @@ def run(folder: Path, verdict: Verdict) -> None:
 
 
 def _faults() -> list[tuple[str, Callable[[Verdict], None]]]:
-    databases = [(f"{driver}: {title}", partial(fault, driver)) for driver in DRIVERS for title, fault in DATABASE_FAULTS.items()]
+    databases = [
+        (f"{driver}: {title}", partial(fault, driver)) for driver, faults in DATABASE_FAULTS.items() for title, fault in faults.items()
+    ]
     return [*databases, *((f"redis: {title}", fault) for title, fault in REDIS_FAULTS.items())]
 
 

@@ -15,6 +15,7 @@ from tests.soak import bad_databases, bad_redis
 from tests.soak.data_load import Load, judge
 from tests.soak.measures import Cpu, descriptors, resident
 from tests.soak.places import Verdict
+from tests.soak.sql_servers import SERVERS
 
 STATEMENTS = 1_000_000
 """By each driver."""
@@ -73,16 +74,13 @@ def _soak(verdict: Verdict, questions: int, ask: Callable[[int], object], connec
 
 def database(driver: str, verdict: Verdict) -> None:
     with ExitStack() as ends:
-        server = ends.enter_context(services.make("mariadb"))
+        server = ends.enter_context(SERVERS[driver].start())
         its = ends.enter_context(bad_databases.shop(server, driver))
 
         def ask(who: int) -> None:
             (its.move if who == 0 else its.read)(who)
 
-        def connections() -> int:
-            return len(server.sql("SELECT id FROM information_schema.processlist WHERE user = %s", server.user))
-
-        _soak(verdict, STATEMENTS, ask, connections)
+        _soak(verdict, STATEMENTS, ask, server.connections)
         bad_databases.judge_pool(verdict, its)
         bad_databases.judge_books(verdict, server, its)
 

@@ -18,6 +18,8 @@ Ask = Callable[[int], object]
 
 _PAUSE = 0.02
 _ENDS = 30.0
+_LONGEST = 300
+"""Characters of an error that are shown."""
 
 
 class Wrong(Exception):
@@ -31,7 +33,8 @@ class Load:
     kill_share   the share of questions that this happens to.
     answers      right ones.
     killed       questions that were given up.
-    errors       how often each error came, by its class; ``examples`` has the first text of each.
+    errors       how often each error came, by its class
+    examples     the first text of each, by its class
     wrong        what was wrong with answers.
     longest      seconds that the slowest question took, however it ended.
     hung         askers that did not come to an end.
@@ -40,8 +43,8 @@ class Load:
     def __init__(self, ask: Ask, count: int = 32, kill_within: float = 0.0, kill_share: float = 1.0) -> None:
         self.answers = 0
         self.killed = 0
-        self.errors: Counter[str] = Counter()
-        self.examples: dict[str, str] = {}
+        self.errors: Counter[type[Exception]] = Counter()
+        self.examples: dict[type[Exception], str] = {}
         self.wrong: list[str] = []
         self.longest = 0.0
         self.hung = 0
@@ -90,9 +93,9 @@ class Load:
                 self.longest = max(self.longest, time.monotonic() - began)
 
     def _note(self, error: Exception) -> None:
-        name = type(error).__name__
-        self.errors[name] += 1
-        self.examples.setdefault(name, " ".join([str(error), *getattr(error, "__notes__", ())]))
+        kind = type(error)
+        self.errors[kind] += 1
+        self.examples.setdefault(kind, "; ".join([str(error), *getattr(error, "__notes__", ())]))
 
     def recovered(self, since: float, seconds: float) -> float | None:
         """Seconds from ``since`` until everybody had an answer after it and after the last error; None when that takes too long."""
@@ -116,20 +119,24 @@ class Load:
 
     @property
     def told(self) -> str:
-        return f"{self.answers} answers, {self.killed} given up, errors {dict(self.errors)}"
+        return f"{self.answers} answers, {self.killed} given up, errors {self.told_errors}"
+
+    @property
+    def told_errors(self) -> str:
+        return ", ".join(f"{number} {kind.__name__}" for kind, number in self.errors.items()) or "none"
 
 
 def judge(verdict: Verdict, load: Load, *, longest: float, errors: tuple[type[Exception], ...] = ()) -> None:
     """The bars that each fault has: no wrong answer, no hang, bounded waiting, errors of these classes only."""
     verdict.say(load.told)
-    for name, text in load.examples.items():
-        verdict.say(f"  {name}: {text[:300]}")
+    for kind, text in load.examples.items():
+        verdict.say(f"  {kind.__module__}.{kind.__name__}: {text[:_LONGEST]}")
     verdict.check(load.answers and not load.wrong, f"every answer belonged to its question ({len(load.wrong)} did not{_first(load.wrong)})")
     verdict.check(not load.hung, f"every asker came to an end ({load.hung} did not)")
     verdict.check(load.longest <= longest, f"no question took longer than {longest:g} s ({load.longest:.2f} s)")
-    allowed = {error.__name__ for error in errors}
-    strange = sorted(load.errors.keys() - allowed)
-    verdict.check(not strange, f"errors were of {', '.join(sorted(allowed)) or 'no class'} only{_first(strange)}")
+    allowed = ", ".join(error.__name__ for error in errors)
+    strange = [kind.__name__ for kind in load.errors if not issubclass(kind, errors)]
+    verdict.check(not strange, f"errors were of {allowed} only{_first(strange)}" if allowed else f"there were no errors{_first(strange)}")
 
 
 def judge_recovery(verdict: Verdict, load: Load, since: float, within: float) -> None:

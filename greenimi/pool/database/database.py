@@ -16,6 +16,7 @@ from greenimi.event import Events
 from greenimi.interfaces import IService
 from greenimi.pool.database.held import NOTHING, Held, Hold, Holds, Message
 from greenimi.pool.database.results import Result, Rows
+from greenimi.pool.database.routing import is_of_connection
 from greenimi.pool.database.settings import DatabaseSettings
 from greenimi.pool.database.statements import Binds, StatementError, prepare
 from greenimi.pool.database.telling import StatementExecuted, Telling
@@ -193,11 +194,18 @@ class Database(Transactions):
                 raise StatementError(
                     "rows are being read one by one from the connection that this greenlet holds: nothing else can be executed"
                 )
+            if not held.marked:
+                held.marked = is_of_connection(sql)
             if self.replicas is not None:
                 self.replicas.note(sql, held)
             if held.transactions:
                 return held.transactions[-1].run(sql, params)  # type: ignore[no-any-return]
             return self._execute(held.session, sql, params)
+        if is_of_connection(sql):
+            raise StatementError(
+                "what this statement does stays with its connection, and this greenlet holds none",
+                hint="put it into `with DB.hold():` or `with DB.atomic():`; what each connection begins with stands in init",
+            )
         if self.replicas is None:
             return self.once(self.primary, sql, params)
         return self.replicas.run(sql, params)
@@ -215,12 +223,16 @@ class Database(Transactions):
         session = lease.resource
         try:
             found = self._execute(session, sql, params)
-        except Exception:
+        except Exception as error:
             if session.is_open:
                 lease.release()
                 raise
+            closed = lease.closed
             lease.discard()
-            if session.late or not (session.unsent or self.telling.is_read(sql)):
+            lost = isinstance(error, peewee.PeeweeException)  # else it is the caller's own: his time is over
+            if not lost or closed or session.late or not (session.unsent or self.telling.is_read(sql)):
+                if closed:
+                    error.add_note(f"the pool closed the connection: {closed}")
                 raise
         except BaseException:
             lease.discard()

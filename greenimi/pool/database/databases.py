@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,8 @@ DRIVERS = {
 }
 """Ours, by name; another is a bean: ``@bean(driver="name", provides=Database)``, made with name, settings, events and make_pool."""
 
+log = logging.getLogger("greenimi.pool")
+
 MakePool = Callable[..., Pool[Any]]
 
 
@@ -45,6 +48,19 @@ def add_databases(setup: Setup, tables: Mapping[str, DatabaseSettings]) -> None:
         setup.on_commit(partial(_begin, setup, name), order=90)
         if settings.ready:
             setup.include(health_check(f"database.{name}")(partial(_answers, container, name)))
+
+
+def in_memory(container: Container) -> BeanBinding:
+    """What stands in for ``[database.default]`` where conf has none: SQLite in memory."""
+
+    def make() -> Iterator[Database]:
+        log.warning("there is no [database.default] in conf: a SQLite database in memory stands in, which is gone when this process ends")
+        settings = DatabaseSettings(driver="sqlite", database=":memory:")
+        found = _maker(DRIVERS["sqlite"])("default", settings, container.get(Events), container.get(Pools).make)
+        yield found
+        found.stop()
+
+    return BeanBinding(container, Definition(make, name="default", provides=(Database,), where=here(1)))
 
 
 def _configured(container: Container, name: str, settings: DatabaseSettings) -> Callable[[], Database]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
-from weakref import ref
+from weakref import WeakSet, ref
 
 from greenimi import green
 from greenimi.container.context import current
 from greenimi.pool.database.hooks import run_hooks
-from greenimi.pool.database.transactions import abandon
+from greenimi.pool.database.levels import abandon
+from greenimi.pool.database.session import Inherited
 
 if TYPE_CHECKING:
     from greenimi.pool.database.database import Database
@@ -86,11 +88,12 @@ NOTHING = Nothing()
 class Holds:
     """Who holds a connection of a database now, by greenlet.  Nothing of it goes by contexts: a child with a copied one shares nothing."""
 
-    __slots__ = ("_by_greenlet", "_database")
+    __slots__ = ("__weakref__", "_by_greenlet", "_database")
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._by_greenlet: dict[int, Held] = {}
+        _all.add(self)
 
     def now(self) -> Held | None:
         """What the running greenlet holds."""
@@ -122,7 +125,9 @@ class Holds:
         if held.wrote and self._database.replicas is not None:
             self._database.replicas.wrote()
         try:
-            if held.marked:
+            if held.streaming:
+                held.session.close()  # else whoever reads on would do so beside the next user
+            elif held.marked:
                 held.session.renew()
         except Exception:
             held.session.close()
@@ -159,6 +164,23 @@ class Holds:
         for key, held in list(self._by_greenlet.items()):
             if held.life is life:
                 del self._by_greenlet[key]
+                held.transactions.clear()  # they know it, which would keep its lease
+
+    def forked(self) -> None:
+        """This process is a new one: what is held is its parent's, who goes on with it."""
+        for held in self._by_greenlet.values():
+            held.session = Inherited(held.session.node)
+
+
+_all: WeakSet[Holds] = WeakSet()
+
+
+def _after_fork() -> None:
+    for holds in list(_all):
+        holds.forked()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 class Hold:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from greenimi.errors import GreenimiError
 from greenimi.pool.database.hooks import Hook, Hooks, run_hooks
 from greenimi.pool.lease import Spot, line_of
+from greenimi.pool.wishes import Options
 
 if TYPE_CHECKING:
     from greenimi.pool.database.held import Held
@@ -46,22 +47,15 @@ class State(Enum):
     UNKNOWN = "unknown"
 
 
-class Options:
-    """How a transaction is begun."""
-
-    __slots__ = ("isolation", "read_only")
-
-    def __init__(self, isolation: str = "", read_only: bool = False) -> None:
-        self.isolation = " ".join(isolation.upper().replace("_", " ").split())
-        self.read_only = read_only
-
-    def check_inside(self, outer: Options) -> None:
-        """TransactionError when a transaction that was begun in another way cannot be joined with these."""
-        if (self.isolation and self.isolation != outer.isolation) or (self.read_only and not outer.read_only):
-            what = f"isolation {self.isolation}" if self.isolation else "read only"
-            raise TransactionError(
-                f"a transaction is open already, and it is not {what}", hint="say it where it begins, or take propagation new"
-            )
+def check_inside(wanted: Options, outer: Options) -> None:
+    """TransactionError when a transaction that was begun in another way cannot be joined so."""
+    if wanted.isolation and wanted.isolation != outer.isolation:
+        what = f"isolation {wanted.isolation}"
+    elif wanted.read_only and not outer.read_only:
+        what = "read only"
+    else:
+        return
+    raise TransactionError(f"a transaction is open already, and it is not {what}", hint="say it where it begins, or take propagation new")
 
 
 class Level:
@@ -247,10 +241,11 @@ def open_level(database: Transactions, options: Options, place: Spot, *, block: 
     try:
         if stack:
             outer = stack[-1]
-            options.check_inside(outer.options)
+            check_inside(options, outer.options)
             level.options = outer.options
             outer.execute(f"SAVEPOINT {level.savepoint}")
         else:
+            database.check_options(options)
             database.begin_on(held.session, options)
     except BaseException as error:
         holds.leave(held, broken=not isinstance(error, Exception))
@@ -311,3 +306,96 @@ def undo(held: Held, keep: int, why: str, cause: BaseException | None = None) ->
     for level in undone:
         level.state, level.why, level.cause = State.UNDONE, why, cause
         level.after_commits.take()
+
+
+def leave(level: Level, error: BaseException | None) -> None:
+    """The end of a level: commit it or, with an error, roll it back.  Then what is to be done after it.
+
+    Raises what went wrong with the commit; after an error that passes by nothing is raised in its place.
+    """
+    held, database = level.held, level.database
+    stack: list[Level] = held.transactions
+    hooks: list[Hook] = []
+    try:
+        if error is None:
+            _keep(level)
+        else:
+            _roll_back(level, error)
+    finally:
+        if level in stack:  # else somebody gave the connection back already
+            for _ in range(stack.index(level), len(stack)):
+                inner = stack.pop()
+                hooks += fate(inner, stack[-1] if stack else None)
+                database.holds.leave(held, broken=not stack and error is not None and not isinstance(error, Exception))
+        see_to(hooks, stack)
+
+
+def see_to(hooks: list[Hook], stack: list[Level]) -> None:
+    """At once; but in a block that is over nothing can be done, so that its end sees to them."""
+    if stack and stack[-1].state is not State.OPEN:
+        for hook in hooks:
+            stack[-1].after_rollbacks.add(hook)
+    else:
+        run_hooks(hooks)
+
+
+def _keep(level: Level) -> None:
+    stack = level.held.transactions
+    if level not in stack:
+        raise TransactionOver(f"the transaction that {line_of(level.place)} began is over: its connection was given back")
+    if level.state is not State.OPEN:
+        if level.told:
+            return
+        raise level.over()
+    problem = ""
+    if stack[-1] is not level:
+        problem = f"what {line_of(stack[-1].place)} began was left open in it"
+    elif level.held.streaming:
+        problem = "the rows of a statement were not read to the end"
+    if problem:
+        _roll_back(level, None)
+        raise TransactionError(f"the transaction that {line_of(level.place)} began is rolled back: {problem}")
+    if level.number == 1:
+        commit(level)
+        return
+    try:
+        level.execute(f"RELEASE SAVEPOINT {level.savepoint}")
+    except Exception as error:
+        undo(level.held, level.number - 1, f"it could not be kept: {error}", error)
+        raise
+
+
+def _roll_back(level: Level, error: BaseException | None) -> None:
+    held = level.held
+    if level.state is not State.OPEN or level not in held.transactions:
+        return
+    why = f"{type(error).__name__} left its block" if error is not None else "it was not ended as it should be"
+    if held.streaming or (level.number == 1 and error is not None and not isinstance(error, Exception)):
+        held.session.close()  # which rolls back without waiting for an answer
+    if held.session.is_open:
+        undo(held, level.number - 1, why)
+    else:
+        lose(held, State.UNDONE, why, None)
+
+
+def fate(level: Level, outer: Level | None) -> list[Hook]:
+    """What is to be done at once when a level is over; of a part that is kept the outer level takes over what there is."""
+    level.cause = None  # it knows frames, and they this level
+    if level.state is State.UNKNOWN:
+        return []
+    if level.state is State.UNDONE:
+        return level.after_rollbacks.take()
+    if outer is None:
+        return level.after_commits.take()
+    outer.after_commits.absorb(level.after_commits)
+    outer.after_rollbacks.absorb(level.after_rollbacks)
+    return []
+
+
+def abandon(held: Held, why: str) -> list[Hook]:
+    """The connection is given back while levels are open: they are over.  What is to be done then."""
+    lose(held, State.UNDONE, why, None)
+    hooks: list[Hook] = []
+    while held.transactions:
+        hooks += fate(held.transactions.pop(), None)
+    return hooks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import peewee
 import pymysql
@@ -58,14 +58,28 @@ DECODERS = {
 }
 """What makes Python values of columns, by their types."""
 
+
+def _escape_view(value: memoryview, mapping: object = None) -> str:
+    return f"X'{value.hex()}'"
+
+
+ENCODERS = {**converters.encoders, memoryview: _escape_view}
+"""What makes literals of Python values, by their types."""
+
 QUIT = b"\x01\x00\x00\x00\x01"
 """A client's goodbye, without which the server logs that the connection was aborted."""
 
 _UNSENT = 2006
 """PyMySQL's own error for a statement that it could not send as a whole."""
 
+_LOST = 2013
+"""Its error for a connection that ended in the middle of an answer."""
 
-class MySQL(MySQLTransactions, Database, peewee.MySQLDatabase):
+_SILENT = ("timed out",)
+"""What a socket says whose time is over."""
+
+
+class MySQL(MySQLTransactions, Database, peewee.MySQLDatabase):  # type: ignore[misc]  # what concerns transactions is ours, with more options and results of our own
     """A MySQL or MariaDB database."""
 
     mysql = True
@@ -133,25 +147,38 @@ class PyMySQLSession:
         return bool(self.raw.server_status & IN_TRANSACTION)
 
     def run(self, sql: str, params: Any = None) -> Rows:
+        text = self._text(sql, params)
         cursor = self._cursor
         try:
-            cursor.execute(sql, params)
+            cursor.execute(text)
             found = Rows(cursor.fetchall(), cursor.description, cursor.rowcount, cursor.lastrowid)
             while cursor.nextset():
                 pass  # further results, of a procedure, are dropped
             return found
         except BaseException as error:
-            self._failed(error)
-            raise
+            self._fail(error)
 
     def stream(self, sql: str, params: Any, size: int) -> tuple[Sequence[Sequence[Any]], Iterator[Row]]:
+        text = self._text(sql, params)
         cursor = self.raw.cursor(SSCursor)
         try:
-            cursor.execute(sql, params)
+            cursor.execute(text)
         except BaseException as error:
-            self._failed(error)
-            raise
-        return cursor.description or (), cursor
+            self._fail(error)
+        return cursor.description or (), self._rows(cursor)
+
+    def _rows(self, cursor: SSCursor) -> Iterator[Row]:
+        try:
+            yield from cursor
+        except BaseException as error:
+            self._fail(error)
+        if not self.raw.open:  # somebody closed it, which PyMySQL takes for the end of the rows
+            raise pymysql.OperationalError(_LOST, "Lost connection to MySQL server during query: it was closed")
+
+    def _text(self, sql: str, params: Any) -> bytes:
+        """What is sent.  An error in it is no fault of the connection, to which nothing happens."""
+        self.unsent = self.late = False
+        return (sql if params is None else self._cursor.mogrify(sql, params)).encode()
 
     def begin(self) -> None:
         """What a new connection begins with."""
@@ -165,18 +192,22 @@ class PyMySQLSession:
             self.raw.set_character_set("utf8mb4")
             self.raw.autocommit(True)
         except BaseException as error:
-            self._failed(error)
-            raise
+            self._fail(error)
         self.begin()
 
-    def _failed(self, error: BaseException) -> None:
-        if not isinstance(error, Exception):
+    def _fail(self, error: BaseException) -> NoReturn:
+        """Raise it.  Whatever is not the driver's own, such as a kill or a timeout of the caller, is the end of the connection."""
+        cause = error.__context__
+        if isinstance(cause, TimeoutError) and cause.args != _SILENT:
+            error = cause  # of the caller; PyMySQL takes it for one of the socket
+        if not isinstance(error, pymysql.MySQLError):
             self._end()
-            return
+            raise error
         self.unsent = error.args[:1] == (_UNSENT,)
-        self.late = isinstance(error.__context__, TimeoutError)
+        self.late = isinstance(cause, TimeoutError)
         if ends(error, self._node):
             self.close()
+        raise error
 
     def close(self) -> None:
         if self.raw.open and not self._encrypted and self._tap.is_idle():
@@ -185,11 +216,14 @@ class PyMySQLSession:
 
     def _end(self) -> None:
         """Without a goodbye: after half a statement it would count as the rest of that."""
+        self._tap.close()  # who waits for an answer is woken by that
         result = self.raw._result
         if result is not None:
             result.unbuffered_active = False  # else it would go on reading when it is garbage collected
-        self.raw._force_close()  # the public close waits for the server
-        self._tap.close()
+        try:
+            self.raw._force_close()  # the public close waits for the server
+        except RuntimeError:  # another greenlet reads from it: it finds the end, and closes it itself
+            pass
 
 
 def ends(error: Exception, node: Node) -> bool:
@@ -220,7 +254,7 @@ class PyMySQLResources:
             password=address.password.encode(),
             database=address.database or None,
             charset="utf8mb4",
-            conv={**converters.encoders, **DECODERS},
+            conv={**ENCODERS, **DECODERS},
             autocommit=True,
             connect_timeout=settings.connect_timeout,
             read_timeout=settings.read_timeout or None,

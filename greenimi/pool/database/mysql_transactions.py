@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from pymysql.constants import ER
 
-from greenimi.pool.database.levels import Options
 from greenimi.pool.database.transactions import Transactions
+from greenimi.pool.wishes import Options
 
 if TYPE_CHECKING:
     from greenimi.pool.database.session import Session

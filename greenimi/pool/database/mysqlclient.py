@@ -13,13 +13,13 @@ from typing import Any, NoReturn, TypeVar
 import pymysql
 from pymysql.constants import CR
 from pymysql.constants.FIELD_TYPE import BLOB, JSON, LONG_BLOB, MEDIUM_BLOB, STRING, TINY_BLOB, VAR_STRING, VARCHAR
-from pymysql.converters import encoders, escape_item, through
+from pymysql.converters import escape_item, through
 from zope.interface import implementer
 
 from greenimi import green
 from greenimi.errors import MissingExtra
 from greenimi.interfaces import IResources
-from greenimi.pool.database.mysql import AUTOCOMMIT, DECODERS, IN_TRANSACTION, QUIT, MySQL, ends
+from greenimi.pool.database.mysql import AUTOCOMMIT, DECODERS, ENCODERS, IN_TRANSACTION, QUIT, MySQL, ends
 from greenimi.pool.database.results import Row, Rows
 from greenimi.pool.database.settings import DatabaseSettings
 from greenimi.pool.database.tap import Tap
@@ -178,15 +178,17 @@ class MySQLClientSession:
             return f"X'{value.hex()}'"
         if kind in (tuple, list, set, frozenset):
             return f"({','.join([self._literal(one) for one in value])})"
-        if kind not in encoders:
+        if kind not in ENCODERS:
             return self._literal(str(value))
-        return escape_item(value, mapping=encoders)  # type: ignore[no-any-return]
+        return escape_item(value, mapping=ENCODERS)  # type: ignore[no-any-return]
 
     # -- receiving ---------------------------------------------------------------------------------------------------
     def _wait(self) -> None:
         if not self._tap.wait():
             self.late = True
             raise MySQLError(CR.CR_SERVER_LOST, "Lost connection to MySQL server during query: it was silent for too long")
+        if self._closed:
+            raise MySQLError(CR.CR_SERVER_LOST, "Lost connection to MySQL server during query: it was closed")
 
     def _has_arrived(self) -> bool:
         """Wait for the answer.  True when all of it can be read without waiting; its status is known then."""

@@ -52,7 +52,7 @@ SELECT CASE
 END"""
 
 
-class PostgreSQL(Database, peewee.PostgresqlDatabase):
+class PostgreSQL(Database, peewee.PostgresqlDatabase):  # type: ignore[misc]  # what concerns transactions is ours, with more options and results of our own
     """A PostgreSQL database."""
 
     def __init__(self, *args: Any, **options: Any) -> None:

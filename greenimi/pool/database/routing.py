@@ -1,4 +1,4 @@
-"""Which statements a replica may answer: those that only read, and whose answer is the same whoever gives it."""
+"""Where a statement belongs: to a replica, when it only reads and its answer is the same whoever gives it; to a connection that is held."""
 
 from __future__ import annotations
 
@@ -8,11 +8,19 @@ from functools import lru_cache
 
 _LONGEST_KEPT = 8192
 
-_READS = re.compile(
-    r"\s*(?:(?:/\*(?!!|M!).*?\*/|--\s[^\n]*\n|#[^\n]*\n)\s*)*"  # comments
-    r"(?:\(\s*)*(?:SELECT|SHOW|WITH|DESC|DESCRIBE|VALUES|TABLE)\b",
+_COMMENTS = r"\s*(?:(?:/\*(?!!|M!).*?\*/|--\s[^\n]*\n|#[^\n]*\n)\s*)*"
+
+_READS = re.compile(rf"{_COMMENTS}(?:\(\s*)*(?:SELECT|SHOW|WITH|DESC|DESCRIBE|VALUES|TABLE)\b", re.IGNORECASE | re.DOTALL)
+
+_OF_CONNECTION = re.compile(
+    rf"{_COMMENTS}(?:"
+    r"SET\b(?!\s+(?:GLOBAL|PERSIST|PERSIST_ONLY|PASSWORD|STATEMENT|DEFAULT\s+ROLE|@@GLOBAL|@@PERSIST|@@PERSIST_ONLY)\b)"
+    r"|(?:USE|PREPARE|HANDLER|LISTEN|SAVEPOINT|BEGIN(?!\s+NOT\b)|START\s+TRANSACTION|XA\s+(?:START|BEGIN))\b"
+    r"|(?:LOCK\s+(?:TABLES?|INSTANCE)|FLUSH\s+TABLES)\b"
+    r"|CREATE\s+(?:OR\s+REPLACE\s+)?(?:(?:GLOBAL|LOCAL)\s+)?TEMP(?:ORARY)?\b)",
     re.IGNORECASE | re.DOTALL,
 )
+_TAKES_LOCK = re.compile(r"\b(?:GET_LOCK|PG_(?:TRY_)?ADVISORY_LOCK(?:_SHARED)?)\s*\(", re.IGNORECASE)
 
 _WORDS = (
     # what writes or locks, wherever it stands: in the statement after WITH, in FOR UPDATE, FOR SHARE, LOCK IN SHARE MODE, INTO OUTFILE
@@ -42,3 +50,15 @@ def reader(functions: Sequence[str] = ()) -> Callable[[str], bool]:
 
     kept = lru_cache(maxsize=1024)(is_read)
     return lambda sql: kept(sql) if len(sql) <= _LONGEST_KEPT else is_read(sql)
+
+
+def is_of_connection(sql: str) -> bool:
+    """Whether it leaves something at its connection, of no use elsewhere: a setting, a temporary table, a lock, a transaction begun."""
+    return _kept(sql) if len(sql) <= _LONGEST_KEPT else _is_of_connection(sql)
+
+
+def _is_of_connection(sql: str) -> bool:
+    return _OF_CONNECTION.match(sql) is not None or _TAKES_LOCK.search(sql) is not None
+
+
+_kept = lru_cache(maxsize=1024)(_is_of_connection)

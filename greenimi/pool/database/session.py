@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
+
+import peewee
 
 from greenimi.pool.database.results import Row, Rows
 
@@ -48,3 +50,28 @@ class Session(Protocol):
 
     def close(self) -> None:
         """End it.  Never raises, waits for nobody."""
+
+
+class Inherited:
+    """In a process that was forked: stands for a connection that its parent holds, and does nothing to that."""
+
+    raw = None
+    unsent = True
+    late = False
+    is_open = False
+    in_transaction = False
+
+    def __init__(self, node: str) -> None:
+        self.node = node
+
+    def run(self, sql: str, params: Any = None) -> NoReturn:
+        raise peewee.InterfaceError("the connection that is held belongs to the parent process; fork where none is held")
+
+    def stream(self, sql: str, params: Any, size: int) -> NoReturn:
+        self.run(sql)
+
+    def renew(self) -> None:
+        """It is its parent's."""
+
+    def close(self) -> None:
+        """It is its parent's."""

@@ -15,7 +15,7 @@ from greenimi.errors import ConfigError
 from greenimi.event import Events
 from greenimi.interfaces import IResources
 from greenimi.pool.database.database import Database
-from greenimi.pool.database.levels import Options, TransactionError
+from greenimi.pool.database.levels import TransactionError
 from greenimi.pool.database.settings import DatabaseSettings
 from greenimi.pool.database.sqlite_sessions import FileSession, MemorySession
 from greenimi.pool.database.sqlite_thread import Worker
@@ -23,6 +23,7 @@ from greenimi.pool.database.sqlite_turns import Turns
 from greenimi.pool.database.urls import addresses
 from greenimi.pool.nodes import Node
 from greenimi.pool.pool import Pool
+from greenimi.pool.wishes import Options
 
 if TYPE_CHECKING:
     from greenimi.pool.database.held import Held
@@ -34,7 +35,8 @@ MEMORY = ("", ":memory:")
 _LOCKS = ("DEFERRED", "IMMEDIATE", "EXCLUSIVE")
 _BUSY, _LOCKED = 5, 6
 
-class SQLite(Database, peewee.SqliteDatabase):
+
+class SQLite(Database, peewee.SqliteDatabase):  # type: ignore[misc]  # what concerns transactions is ours, with more options and results of our own
     """A SQLite database.
 
     In a file: each connection has a native thread of its own; readers and the one writer do not stand in each other's way (WAL); writers
@@ -137,7 +139,7 @@ class MemoryResources:
             self._process = os.getpid()
             self.raw = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
             self.raw.execute("PRAGMA foreign_keys = ON")
-            self._database._add_conn_hooks(self.raw)
+            self._database._add_conn_hooks(self.raw)  # type: ignore[attr-defined]  # its type hints leave it out
             for statement in self._settings.init:
                 self.raw.execute(statement)
         return MemorySession(self.raw, "memory")
@@ -182,12 +184,15 @@ class FileResources:
             session.open(node.settings.database)
             for statement in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL", "PRAGMA foreign_keys = ON"):
                 session.run(statement)
-            session.call(database._add_conn_hooks, session.raw)
+            session.call(database._add_conn_hooks, session.raw)  # type: ignore[attr-defined]
             for statement in settings.init:
                 session.run(statement)
         except BaseException:
             session.close()
             raise
+        if session.version != self.version:  # something was registered meanwhile
+            session.close()
+            return self.connect(node)
         return session
 
     def close(self, session: FileSession) -> None:

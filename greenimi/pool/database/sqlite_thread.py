@@ -36,8 +36,8 @@ class Worker:
     def call(self, function: Callable[..., Any], *args: Any) -> Done | None:
         """Run it in the thread; other greenlets go on meanwhile.  None when it takes too long.
 
-        Then, and after an exception, which nobody raises but who kills the greenlet or limits its time, the thread is at it yet: nothing may
-        follow but :meth:`end`.
+        Then, and after an exception, which only comes from who kills the greenlet or limits its time, the thread is at it yet: nothing
+        may follow but :meth:`end`.
         """
         switch = green.current_greenlet().switch
         self._signal.start(switch, True)

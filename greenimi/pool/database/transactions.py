@@ -6,7 +6,6 @@ import logging
 import random
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import wraps
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -16,9 +15,22 @@ import peewee
 
 from greenimi import green
 from greenimi.event import Events
-from greenimi.pool.database.hooks import Hook, run_hooks
-from greenimi.pool.database.levels import Level, Options, State, TransactionError, TransactionOver, commit, lose, open_level, undo
+from greenimi.pool.database.hooks import Hook
+from greenimi.pool.database.levels import (
+    Level,
+    State,
+    TransactionError,
+    TransactionOver,
+    check_inside,
+    fate,
+    leave,
+    lose,
+    open_level,
+    see_to,
+    undo,
+)
 from greenimi.pool.lease import line_of, spot
+from greenimi.pool.wishes import Options, Wish
 
 if TYPE_CHECKING:
     from greenimi.pool.database.held import Held, Hold, Holds
@@ -26,8 +38,6 @@ if TYPE_CHECKING:
     from greenimi.pool.database.session import Session
     from greenimi.pool.database.settings import DatabaseSettings
     from greenimi.pool.pool import Pool
-
-__all__ = ["Atomic", "Level", "TransactionError", "TransactionOver", "Transactions"]
 
 log = logging.getLogger("greenimi.pool")
 
@@ -74,110 +84,6 @@ class Atomic:
         return wrapped  # type: ignore[return-value]
 
 
-def leave(level: Level, error: BaseException | None) -> None:
-    """The end of a level: commit it or, with an error, roll it back.  Then what is to be done after it.
-
-    Raises what went wrong with the commit; after an error that passes by nothing is raised in its place.
-    """
-    held, database = level.held, level.database
-    stack: list[Level] = held.transactions
-    hooks: list[Hook] = []
-    try:
-        if error is None:
-            _commit(level)
-        else:
-            _roll_back(level, error)
-    finally:
-        if level in stack:  # else somebody gave the connection back already
-            for _ in range(stack.index(level), len(stack)):
-                inner = stack.pop()
-                hooks += _fate(inner, stack[-1] if stack else None)
-                database.holds.leave(held, broken=not stack and error is not None and not isinstance(error, Exception))
-    _run(hooks, stack)
-
-
-def _run(hooks: list[Hook], stack: list[Level]) -> None:
-    """At once; but in a block that is over nothing can be done, so that its end sees to them."""
-    if stack and stack[-1].state is not State.OPEN:
-        for hook in hooks:
-            stack[-1].after_rollbacks.add(hook)
-    else:
-        run_hooks(hooks)
-
-
-def _commit(level: Level) -> None:
-    stack = level.held.transactions
-    if level not in stack:
-        raise TransactionOver(f"the transaction that {line_of(level.place)} began is over: its connection was given back")
-    if level.state is not State.OPEN:
-        if level.told:
-            return
-        raise level.over()
-    problem = ""
-    if stack[-1] is not level:
-        problem = f"what {line_of(stack[-1].place)} began was left open in it"
-    elif level.held.streaming:
-        problem = "the rows of a statement were not read to the end"
-    if problem:
-        _roll_back(level, None)
-        raise TransactionError(f"the transaction that {line_of(level.place)} began is rolled back: {problem}")
-    if level.number == 1:
-        commit(level)
-        return
-    try:
-        level.execute(f"RELEASE SAVEPOINT {level.savepoint}")
-    except Exception as error:
-        undo(level.held, level.number - 1, f"it could not be kept: {error}", error)
-        raise
-
-
-def _roll_back(level: Level, error: BaseException | None) -> None:
-    held = level.held
-    if level.state is not State.OPEN or level not in held.transactions:
-        return
-    why = f"{type(error).__name__} left its block" if error is not None else "it was not ended as it should be"
-    if held.streaming or (level.number == 1 and error is not None and not isinstance(error, Exception)):
-        held.session.close()  # which rolls back without waiting for an answer
-    if held.session.is_open:
-        undo(held, level.number - 1, why)
-    else:
-        lose(held, State.UNDONE, why, None)
-
-
-def _fate(level: Level, outer: Level | None) -> list[Hook]:
-    """What is to be done at once when a level is over; of a part that is kept the outer level takes over what there is."""
-    level.cause = None  # it knows frames, and they this level
-    if level.state is State.UNKNOWN:
-        return []
-    if level.state is State.UNDONE:
-        return level.after_rollbacks.take()
-    if outer is None:
-        return level.after_commits.take()
-    outer.after_commits.absorb(level.after_commits)
-    outer.after_rollbacks.absorb(level.after_rollbacks)
-    return []
-
-
-def abandon(held: Held, why: str) -> list[Hook]:
-    """The connection is given back while levels are open: they are over.  What is to be done then."""
-    lose(held, State.UNDONE, why, None)
-    hooks: list[Hook] = []
-    while held.transactions:
-        hooks += _fate(held.transactions.pop(), None)
-    return hooks
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What ``@transactional`` was given."""
-
-    propagation: str
-    retry: int
-    rollback: str
-    levels: int
-    options: Options
-
-
 class Transactions:
     """The methods of a database that concern transactions, and what each kind of database says of its own."""
 
@@ -206,11 +112,11 @@ class Transactions:
 
         Both belong to the outermost one; an inner one that asks for something else is refused (TransactionError).
         """
-        return Atomic(self, self.options(isolation, read_only=read_only))
+        return Atomic(self, Options.of(isolation, read_only=read_only))
 
     def transaction(self, isolation: str = "", *, read_only: bool = False) -> Atomic:
         """peewee's other name for :meth:`atomic`."""
-        return Atomic(self, self.options(isolation, read_only=read_only))
+        return Atomic(self, Options.of(isolation, read_only=read_only))
 
     def savepoint(self, sid: str | None = None) -> Atomic:
         """As :meth:`atomic`, but in a transaction only.  ``sid`` is there for peewee's sake: savepoints have names of their own."""
@@ -224,10 +130,10 @@ class Transactions:
     def begin(self, isolation: str = "", *, read_only: bool = False) -> Level:
         """Begin a transaction or, in one, a part of it; :meth:`commit` or :meth:`rollback` ends it, at the latest the end of the message
         rolls it back.  A block cannot be forgotten: :meth:`atomic`."""
-        return open_level(self, self.options(isolation, read_only=read_only), spot(), block=False)
+        return open_level(self, Options.of(isolation, read_only=read_only), spot(), block=False)
 
     def commit(self) -> None:
-        """End what the last :meth:`begin` began.  The outermost one is committed; of an inner one its part is kept as far as the outer is."""
+        """End what the last :meth:`begin` began.  The outermost one is committed; an inner one is kept as far as the outer ones are."""
         level = self.level_required("commit()")
         if level.block:
             raise TransactionError(f"the block that {line_of(level.place)} began is committed at its end, and by nobody else")
@@ -347,15 +253,14 @@ class Transactions:
     def check_new(self, held: Held) -> None:
         """TransactionError when no other transaction can be begun beside the one of this greenlet."""
         if self.primary.settings.max == 1:
-            raise TransactionError("a new transaction beside the open one needs a second connection, and the pool has one", hint="raise max")
+            raise TransactionError(
+                "a new transaction beside the open one needs a second connection, and the pool has one", hint="raise max"
+            )
 
-    @classmethod
-    def options(cls, isolation: str = "", *, read_only: bool = False) -> Options:
+    def check_options(self, options: Options) -> None:
         """TransactionError when there is no such isolation."""
-        options = Options(isolation, read_only)
-        if options.isolation and options.isolation not in cls.isolations:
-            raise TransactionError(f"there is no isolation {isolation!r}", hint=f"there are {', '.join(cls.isolations).lower()}")
-        return options
+        if options.isolation and options.isolation not in self.isolations:
+            raise TransactionError(f"there is no isolation {options.isolation}", hint=f"there are {', '.join(self.isolations).lower()}")
 
     # -- for @transactional --------------------------------------------------------------------------------------------
     def undo_levels(self, levels: int, why: str) -> None:
@@ -373,9 +278,9 @@ class Transactions:
         hooks: list[Hook] = []
         for over in reversed([level for level in stack[keep:] if not level.block]):
             stack.remove(over)
-            hooks += _fate(over, None)
+            hooks += fate(over, None)
             self.holds.leave(held)
-        _run(hooks, stack)
+        see_to(hooks, stack)
 
     def call(self, wish: Wish, function: Callable[[], T], name: str) -> T:
         """What the function returns, called in a transaction as it wishes."""
@@ -387,7 +292,7 @@ class Transactions:
         if wish.propagation == "nested":
             return self._call_nested(wish, function, name)
         level.check()
-        wish.options.check_inside(level.options)
+        check_inside(wish.options, level.options)
         try:
             return function()
         except BaseException as error:

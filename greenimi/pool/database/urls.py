@@ -25,6 +25,8 @@ SCHEMES = {
 }
 """The driver that each scheme of a URL means."""
 
+_QUOTE = "in passwords # is written as %23, / as %2F, ? as %3F, @ as %40"
+
 _PORTS = {"mysql": 3306, "mysqlclient": 3306, "postgres": 5432}
 
 
@@ -89,14 +91,20 @@ def address_of(url: str, defaults: Address, key: str) -> Address:
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     unknown = options.keys() - {"weight", "socket"}
+    if any(not name.isidentifier() for name in unknown):  # which may be a piece of a password
+        raise ConfigError(f"{key}: what stands behind the question mark cannot be read", hint=_QUOTE)
     if unknown:
         raise ConfigError(f"{key}: unknown option {sorted(unknown)[0]}", hint="what is no part of the address has a key of its own")
     if SCHEMES.get(parts.scheme) == "sqlite":
         return Address(database=_sqlite_file(url))
     try:
-        port, weight = parts.port, int(options.get("weight", 1))
-    except ValueError as error:
-        raise ConfigError(f"{key}: {error}") from None
+        port = parts.port
+    except ValueError:  # whose text may hold a piece of a password
+        raise ConfigError(f"{key}: its port is no number from 0 to 65535", hint=_QUOTE) from None
+    try:
+        weight = int(options.get("weight", 1))
+    except ValueError:
+        raise ConfigError(f"{key}: its weight is no number") from None
     if weight < 0:
         raise ConfigError(f"{key}: the weight {weight} is below 0")
     socket = options.get("socket", "")

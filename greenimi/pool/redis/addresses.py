@@ -12,6 +12,7 @@ from greenimi.pool.redis.settings import RedisSettings
 
 _SCHEMES = ("redis", "rediss", "unix")
 PORT = 6379
+_ESCAPES = "in a user name or password / ? # @ and % are written %2F %3F %23 %40 and %25, or it stands in a key of its own"
 
 
 @dataclass(frozen=True)
@@ -46,21 +47,38 @@ def parse_address(text: str) -> Address:
     return Address(parts.hostname, port)
 
 
-def resolved(settings: RedisSettings) -> RedisSettings:
-    """The settings with what ``url`` says in the single keys.  ConfigError, without the password, when it cannot be understood."""
+def resolved(settings: RedisSettings, key: str = "the address") -> RedisSettings:
+    """The settings with what ``url`` says in the single keys.
+
+    ConfigError, without the password, when it cannot be understood; ``key`` is what the error calls it.
+    """
     if not settings.url:
         return settings
-    return replace(settings, url="", **_parts(settings.url, settings))
+    try:
+        return replace(settings, url="", **_parts(settings.url, settings))
+    except _Wrong as wrong:
+        raise ConfigError(f"{key}: {wrong.text}", hint=wrong.hint) from None
+
+
+class _Wrong(Exception):
+    """What is wrong with an address."""
+
+    def __init__(self, text: str, hint: str = "redis://user:password@host:6379/0") -> None:
+        super().__init__(text)
+        self.text = text
+        self.hint = hint
 
 
 def _parts(url: str, settings: RedisSettings) -> dict[str, Any]:
     try:
         parts = urlsplit(str(url))
         port = parts.port or PORT
-    except ValueError as error:
-        raise _wrong(url, str(error)) from None
+    except ValueError:  # its text may have a piece of the password
+        raise _Wrong("its port is no number up to 65535", _ESCAPES) from None
+    if parts.fragment or ("@" not in parts.netloc and "@" in parts.path + parts.query):
+        raise _Wrong("it cannot be told where user name and password end", _ESCAPES)
     if parts.scheme not in _SCHEMES:
-        raise _wrong(url, f"it begins with none of {', '.join(f'{scheme}://' for scheme in _SCHEMES)}")
+        raise _Wrong(f"it begins with none of {', '.join(f'{scheme}://' for scheme in _SCHEMES)}")
     found: dict[str, Any] = {}
     if parts.username:
         found["username"] = unquote(parts.username)
@@ -76,14 +94,10 @@ def _parts(url: str, settings: RedisSettings) -> dict[str, Any]:
             found["tls"] = replace(settings.tls, on=True)
     for key, value in parse_qsl(parts.query, keep_blank_values=True):
         if key != "db":
-            raise _wrong(url, f"{key} cannot stand in it", "everything but db has a key of its own beside url")
+            raise _Wrong(f"{key} cannot stand in it", "everything but db has a key of its own beside url")
         database = value
     if database:
         if not (database.isascii() and database.isdigit()):
-            raise _wrong(url, f"{database} is no number of a database")
+            raise _Wrong(f"{database} is no number of a database")
         found["db"] = int(database)
     return found
-
-
-def _wrong(url: str, text: str, hint: str = "redis://user:password@host:6379/0") -> ConfigError:
-    return ConfigError(f"the address {Secret(str(url), whole=False).masked}: {text}", hint=hint)

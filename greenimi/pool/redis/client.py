@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 from greenimi.pool.pool import Pool
 from greenimi.pool.redis.addresses import Address, address_of, resolved
 from greenimi.pool.redis.connections import open_connection
-from greenimi.pool.redis.errors import LostConnection, Unanswered
+from greenimi.pool.redis.errors import UNKNOWN, LateAnswer, LostConnection, Unanswered
 from greenimi.pool.redis.helpers import Helpers
 from greenimi.pool.redis.link import Link
 from greenimi.pool.redis.own import MakePool, OwnConnections
@@ -177,8 +177,10 @@ class Redis(Helpers, redis.Redis):
             return self._send_command_parse_response(connection, args[0], *args, **options)  # type: ignore[no-untyped-call]
         except LostConnection as error:
             if type(error) is LostConnection:
-                raise Unanswered(f"{self.address}: {error}; it is unknown whether the command was executed") from error
+                raise Unanswered(f"{self.address}: {error}; {UNKNOWN}") from error
             raise
+        except LateAnswer as error:
+            raise LateAnswer(f"{self.address} did not answer within {timeout or 0:g} s; {UNKNOWN}") from error
         finally:
             if connection.is_connected:
                 connection._sock.settimeout(self.settings.timeout)

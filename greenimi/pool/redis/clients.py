@@ -28,7 +28,10 @@ def add_clients(setup: Setup, tables: Mapping[str, RedisSettings]) -> None:
     make_pool = setup.container.get(Pools).make
     for name, settings in tables.items():
         check_settings(settings, setup.config, f"redis.{name}")
-        definition = Definition(_maker(name, resolved(settings), make_pool), name, provides=(Redis,), where=here(1))
+        key = f"redis.{name}.url"
+        place = setup.config.place(key)
+        found = resolved(settings, f"{place}: {key}" if place else key)
+        definition = Definition(_maker(name, found, make_pool), name, provides=(Redis,), where=here(1))
         setup.container.bind(BeanBinding(setup.container, definition))
         if not settings.cluster:
             setup.on_commit(partial(setup.container.get, Redis, name), order=90)

@@ -6,7 +6,10 @@ from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as LateAnswer
 
-__all__ = ["LateAnswer", "LostConnection", "NotSent", "OwnConnectionNeeded", "Unanswered"]
+__all__ = ["UNKNOWN", "LateAnswer", "LostConnection", "NotSent", "OwnConnectionNeeded", "Unanswered"]
+
+
+UNKNOWN = "it is unknown whether the command was executed"
 
 
 class NotSent(LostConnection):

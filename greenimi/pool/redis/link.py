@@ -22,7 +22,7 @@ from redis.exceptions import AuthenticationError, ResponseError
 from greenimi import green
 from greenimi.pool.redis.addresses import Address
 from greenimi.pool.redis.connections import open_connection
-from greenimi.pool.redis.errors import LateAnswer, NotSent, Unanswered
+from greenimi.pool.redis.errors import UNKNOWN, LateAnswer, NotSent, Unanswered
 from greenimi.pool.redis.replies import MORE, Push, Reader, new_reader, pack
 from greenimi.pool.redis.settings import RedisSettings
 from greenimi.pool.redis.waiting import Replies, Waiting, nobody
@@ -427,14 +427,13 @@ class Link:
         return bool(self._limit) and (len(self._unsent) >= self._limit or self._bytes > self._most_bytes)
 
     def _unanswered(self, error: BaseException | str) -> Unanswered:
-        found = Unanswered(f"the connection to {self.address} was lost: {error}; it is unknown whether the command was executed")
+        why = str(error).partition(f"; {UNKNOWN}")[0]
+        found = Unanswered(f"the connection to {self.address} was lost: {why}; {UNKNOWN}")
         found.__cause__ = error if isinstance(error, BaseException) else None
         return found
 
     def _late(self) -> Exception:
-        return LateAnswer(
-            f"{self.address} did not answer within {self.settings.timeout:g} s; it is unknown whether the command was executed"
-        )
+        return LateAnswer(f"{self.address} did not answer within {self.settings.timeout:g} s; {UNKNOWN}")
 
 
 _links: weakref.WeakSet[Link] = weakref.WeakSet()

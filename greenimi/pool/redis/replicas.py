@@ -94,8 +94,9 @@ class Replicas:
         try:
             return replica.client.execute_command(*args, **options)
         except (LostConnection, LateAnswer, BusyLoadingError, MasterDownError) as error:
-            replica.good = False
-            log.warning("a replica does not answer, the primary does: %s", error)
+            if replica.good:  # else others were told already
+                replica.good = False
+                log.warning("a replica does not answer, the primary does: %s", error)
             return primary(*args, **options)
 
     def look(self) -> None:

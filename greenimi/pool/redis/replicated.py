@@ -30,7 +30,10 @@ class ReplicatedRedis(Redis):
         self.replicas = Replicas(self.find_replicas, self._make_replica, primary_too=settings.read_from == "any")
 
     def find_replicas(self) -> list[Address]:
-        return [address_of(resolved(RedisSettings(url=text))) if "://" in text else parse_address(text) for text in self.settings.replicas]
+        return [
+            address_of(resolved(RedisSettings(url=text), f"redis.{self.name}.replicas")) if "://" in text else parse_address(text)
+            for text in self.settings.replicas
+        ]
 
     def _make_replica(self, address: Address) -> Redis:
         """It fails at once when there is no connection: another server can answer."""

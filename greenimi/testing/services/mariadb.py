@@ -59,10 +59,8 @@ class MariaDB(Service):
     kind = "mariadb"
     server_id = 1
 
-    def __init__(
-        self, *, password: str | None = None, options: Mapping[str, str] = {}, folder: Path | None = None, attached: bool = True
-    ) -> None:
-        super().__init__(folder=folder, attached=attached)
+    def __init__(self, *, password: str | None = None, options: Mapping[str, str] = {}, attached: bool = True) -> None:
+        super().__init__(attached=attached)
         self.user = "app"
         self.password = password if password is not None else secrets.token_urlsafe(12)
         self.database = "app"
@@ -156,12 +154,11 @@ class MariaDBReplica(Replica, MariaDB):
         primary: MariaDB | None = None,
         *,
         options: Mapping[str, str] = {},
-        folder: Path | None = None,
         attached: bool = True,
     ) -> None:
         self.owns_primary = primary is None
         self.primary = primary or MariaDB(options=options, attached=attached)
-        super().__init__(password=self.primary.password, options={"read-only": "1", **options}, folder=folder, attached=attached)
+        super().__init__(password=self.primary.password, options={"read-only": "1", **options}, attached=attached)
         self.server_id = self.port  # no two replicas of a primary may have the same
 
     @property

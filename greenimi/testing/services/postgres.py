@@ -41,10 +41,8 @@ class Postgres(Service):
     end_signal = signal.SIGINT  # "fast": does not wait until clients are gone
     run_as = "postgres"
 
-    def __init__(
-        self, *, password: str | None = None, options: Mapping[str, str] = {}, folder: Path | None = None, attached: bool = True
-    ) -> None:
-        super().__init__(folder=folder, attached=attached)
+    def __init__(self, *, password: str | None = None, options: Mapping[str, str] = {}, attached: bool = True) -> None:
+        super().__init__(attached=attached)
         self.user = "postgres"
         self.password = password if password is not None else secrets.token_urlsafe(12)
         self.database = "app"

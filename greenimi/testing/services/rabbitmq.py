@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import socket
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Self
 
 from greenimi.testing.services.processes import Process, ServiceFailed, program
@@ -26,8 +25,8 @@ class RabbitMQ(Service):
 
     kind = "rabbitmq"
 
-    def __init__(self, *, password: str | None = None, folder: Path | None = None, attached: bool = True) -> None:
-        super().__init__(folder=folder, attached=attached)
+    def __init__(self, *, password: str | None = None, attached: bool = True) -> None:
+        super().__init__(attached=attached)
         self.user = "app"
         self.password = password if password is not None else secrets.token_urlsafe(12)
         self._epmd: Process | None = None

@@ -33,10 +33,9 @@ class Redis(Service):
         password: str = "",
         persist: bool = False,
         options: Mapping[str, str] = {},
-        folder: Path | None = None,
         attached: bool = True,
     ) -> None:
-        super().__init__(folder=folder, attached=attached)
+        super().__init__(attached=attached)
         self.password = password
         self._persist = persist
         self._options = options
@@ -107,13 +106,12 @@ class RedisReplica(Replica, Redis):
         *,
         password: str = "",
         options: Mapping[str, str] = {},
-        folder: Path | None = None,
         attached: bool = True,
     ) -> None:
         self.owns_primary = primary is None
         self.primary = primary or Redis(password=password, attached=attached)
         of = {"replicaof": f"{self.primary.host} {self.primary.port}"}
-        super().__init__(password=self.primary.password, options={**of, **options}, folder=folder, attached=attached)
+        super().__init__(password=self.primary.password, options={**of, **options}, attached=attached)
 
     @property
     def conf(self) -> Conf:

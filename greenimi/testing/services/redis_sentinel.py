@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from greenimi.testing.services.processes import ServiceFailed, program, wait_for
 from greenimi.testing.services.redis import Redis, RedisReplica
@@ -18,8 +17,8 @@ class Sentinel(Redis):
 
     kind = "sentinel"
 
-    def __init__(self, primary: Redis, *, quorum: int, down_after: float, folder: Path | None = None, attached: bool = True) -> None:
-        super().__init__(folder=folder, attached=attached)
+    def __init__(self, primary: Redis, *, quorum: int, down_after: float, attached: bool = True) -> None:
+        super().__init__(attached=attached)
         self._primary = primary
         self._quorum = quorum
         self._down_after = down_after

@@ -107,7 +107,11 @@ class AnyService(ABC):
         self.start()
 
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.remove()
+            raise
 
     def __exit__(self, *exc: object) -> None:
         self.remove()
@@ -118,7 +122,7 @@ class Service(AnyService):
 
     host, port  where it listens.
     socket      the path of its Unix socket; None when it has none.
-    folder      data, log and sockets; made by the first start unless it is given.
+    folder      data, log and sockets.
     attached    it ends when this process ends, however that comes about.
     """
 
@@ -126,10 +130,10 @@ class Service(AnyService):
     run_as: ClassVar[str | None] = None
     """Who runs it when this process is root; None: root as well."""
 
-    def __init__(self, *, folder: Path | None = None, attached: bool = True) -> None:
+    def __init__(self, *, attached: bool = True) -> None:
         self.host = HOST
         self.port = free_port()
-        self.folder = folder if folder is not None else new_folder(self.kind, attached)
+        self.folder = new_folder(self.kind, attached)
         self.attached = attached
         self.process: Process | None = None
         self._owner = os.getpid()

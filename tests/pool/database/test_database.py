@@ -172,8 +172,24 @@ def test_a_hold_that_is_killed_closes_its_connection(mysql: MySQL) -> None:
     assert mysql.value("SELECT COUNT(*) FROM things") == 3
 
 
+@pytest.mark.parametrize("sql", ["SET @leftover = 5", "USE information_schema", "BEGIN", "SELECT GET_LOCK('leftover', 0)"])
+def test_what_stays_with_a_connection_needs_one(mysql: MySQL, sql: str) -> None:
+    with pytest.raises(StatementError, match="holds none"):
+        mysql.execute(sql)
+
+
+def test_what_a_transaction_leaves_at_its_connection_is_not_handed_on(mysql: MySQL) -> None:
+    with mysql.atomic():
+        mysql.execute("CREATE TEMPORARY TABLE leftover (id INT)")
+        mysql.execute("SET @leftover = 5")
+    assert mysql.value("SELECT @leftover") is None
+    with pytest.raises(peewee.ProgrammingError, match="leftover"):
+        mysql.rows("SELECT * FROM leftover")
+
+
 def test_autocommit_that_was_switched_off_is_not_handed_on(mysql: MySQL) -> None:
-    mysql.execute("SET autocommit = 0")
+    with mysql.primary.use() as session:
+        session.run("SET autocommit = 0")
     assert mysql.value("SELECT @@autocommit") == 1
 
 

@@ -86,10 +86,11 @@ def test_what_cannot_be_is_refused(app_factory: AppFactory, table: dict[str, Any
         app_factory(conf=conf(default=table))
 
 
-def test_without_tables_there_is_no_database(app_factory: AppFactory) -> None:
+def test_without_tables_one_in_memory_stands_in(app_factory: AppFactory) -> None:
     app = app_factory(conf=conf())
     with pytest.raises(MissingBean):
-        app.container.get(Database)
+        app.container.get(Database, "reports")
+    assert app.container.get(Database).value("SELECT sqlite_version()")
 
 
 def test_an_application_without_databases_imports_no_driver() -> None:

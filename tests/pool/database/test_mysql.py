@@ -12,6 +12,7 @@ from uuid import UUID
 import gevent
 import peewee
 import pytest
+from pymysql.constants import FIELD_TYPE
 
 from greenimi import green
 from greenimi.pool import Node
@@ -164,6 +165,81 @@ def test_kills_and_timeouts_at_any_point_give_nobody_the_answer_of_another(make_
     statistics = database.primary.statistics()
     assert (statistics.busy, statistics.waiting, statistics.lost) == (0, 0, 0)
     assert statistics.size <= 4
+
+
+class Late(Exception):
+    """Thrown by a timer of the application."""
+
+
+@pytest.mark.parametrize("sql", ["SELECT SLEEP(2)", "DO SLEEP(2)"])
+@pytest.mark.parametrize("error", [Late, TimeoutError])
+def test_a_timeout_that_is_an_exception_reaches_who_set_it(mysql: MySQL, sql: str, error: type[Exception]) -> None:
+    assert mysql.value("SELECT 4") == 4
+    for statement in (mysql.execute, lambda sql: list(mysql.each(sql))):
+        with pytest.raises(error), gevent.Timeout(0.05, error):
+            statement(sql)
+        with pytest.raises(error), gevent.Timeout(0.05, error), mysql.atomic():
+            statement(sql)
+        assert mysql.value("SELECT 5") == 5
+    with pytest.raises(TimeoutError), green.timeout(0.05):
+        mysql.execute(sql)
+    assert not mysql.primary.nodes[0].problem
+
+
+def test_a_timeout_in_the_middle_of_sending_ends_the_connection(mysql: MySQL, mariadb: MariaDB) -> None:
+    mysql.execute("CREATE TABLE texts (text LONGTEXT)")
+    mariadb.pause()
+    try:
+        with pytest.raises(Late), gevent.Timeout(0.2, Late):
+            mysql.execute("INSERT INTO texts VALUES (?)", ["x" * 12_000_000])
+    finally:
+        mariadb.resume()
+    assert mysql.value("SELECT 5") == 5
+    assert mysql.value("SELECT COUNT(*) FROM texts") == 0
+
+
+def test_rows_that_cannot_be_read_end_the_connection(make_mysql: MakeMySQL, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(text: str) -> date:
+        raise ArithmeticError(text)
+
+    database = make_mysql(pool=PoolSettings(max=1, min=0))
+    assert database.value("SELECT 1") == 1
+    with database.primary.use() as session:
+        monkeypatch.setitem(session.raw.decoders, FIELD_TYPE.DATE, read)
+    with pytest.raises(ArithmeticError):
+        database.rows("SELECT CURRENT_DATE FROM seq_1_to_300")
+    assert database.value("SELECT 5") == 5
+    assert database.primary.statistics().closed == 1
+
+
+@pytest.mark.parametrize("sql", ["SELECT SLEEP(2)", "DO SLEEP(2)"])
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_connection_that_its_pool_closes_wakes_who_waits(
+    make_mysql: MakeMySQL, driver: str, sql: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = make_mysql(driver=driver, pool=PoolSettings(max=1, min=0, close_after=0.1))
+    with pytest.raises(peewee.OperationalError, match="Lost connection") as caught, gevent.Timeout(1.0, Late):
+        database.execute(sql)
+    assert any("it was held for" in note for note in caught.value.__notes__)
+    assert "could not be closed" not in caplog.text
+    assert database.value("SELECT 5") == 5
+
+
+def test_values_that_cannot_be_bound_leave_the_connection(mysql: MySQL) -> None:
+    connection = mysql.value(CONNECTION)
+    for value in ({"a": 1}, "\ud800", "\udcff", float("nan")):
+        with pytest.raises((TypeError, UnicodeEncodeError, peewee.ProgrammingError)):
+            mysql.value("SELECT ?", [value])
+    assert mysql.value("SELECT ? = X'01FF'", [memoryview(b"\x01\xff")]) == 1
+    assert mysql.value(CONNECTION) == connection
+
+
+@pytest.mark.parametrize("value", ["\\", "\\' OR 1 -- ", b"\\' OR 1 -- ", ["\\' OR 1 -- "], [b"\\'"]], ids=repr)
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_binds_where_backslashes_are_plain_letters(make_mysql: MakeMySQL, driver: str, value: Any) -> None:
+    database = make_mysql(driver=driver, init=["SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES'"])
+    wanted = value[0] if isinstance(value, list) else value
+    assert database.value("SELECT HEX(?)", [value]) == (wanted.encode() if isinstance(wanted, str) else wanted).hex().upper()
 
 
 # -- values ----------------------------------------------------------------------------------------------------------

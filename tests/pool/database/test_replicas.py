@@ -45,7 +45,7 @@ def test_plain_reads_go_to_a_replica(mysql: MySQL, ids: tuple[int, int]) -> None
     primary, replica = ids
     assert mysql.value(WHO) == replica
     assert [row["@@global.server_id"] for row in mysql.each(WHO)] == [replica]
-    for sql in (f"{WHO} FOR UPDATE", f"{WHO} LOCK IN SHARE MODE", "SELECT next_number()", f"{WHO} FROM (SELECT GET_LOCK('x', 0)) locked"):
+    for sql in (f"{WHO} FOR UPDATE", f"{WHO} LOCK IN SHARE MODE", "SELECT next_number()", f"{WHO} FROM (SELECT IS_FREE_LOCK('x')) locked"):
         assert mysql.value(sql) == primary, sql
     assert mysql.value("SELECT id FROM things") is None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from greenimi.pool.database.routing import reader
+from greenimi.pool.database.routing import is_of_connection, reader
 
 is_read = reader()
 
@@ -89,3 +89,50 @@ def test_functions_of_the_application() -> None:
 def test_long_statements_are_looked_at_too() -> None:
     assert is_read(f"SELECT '{'x' * 10_000}'")
     assert not is_read(f"SELECT '{'x' * 10_000}' FOR UPDATE")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SET @x = 1",
+        "/* who asks */ set names latin1",
+        "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+        "SET @@session.sql_mode = ''",
+        "use shop",
+        "LOCK TABLES orders WRITE",
+        "FLUSH TABLES WITH READ LOCK",
+        "CREATE TEMPORARY TABLE t (id INT)",
+        "CREATE OR REPLACE TEMPORARY TABLE t (id INT)",
+        "CREATE TEMP TABLE t (id INT)",
+        "PREPARE p FROM 'SELECT 1'",
+        "BEGIN",
+        "START TRANSACTION READ ONLY",
+        "SAVEPOINT a",
+        "LISTEN orders",
+        "SELECT GET_LOCK ('x', 1)",
+        "SELECT pg_advisory_lock(1)",
+        f"SET @x = '{'x' * 10_000}'",
+    ],
+)
+def test_what_stays_with_a_connection(sql: str) -> None:
+    assert is_of_connection(sql)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT 1",
+        "SELECT 'SET @x = 1'",
+        "UPDATE orders SET paid = 1",
+        "SET GLOBAL max_connections = 5",
+        "SET PASSWORD FOR shop = ''",
+        "SET STATEMENT max_statement_time = 1 FOR SELECT 1",
+        "BEGIN NOT ATOMIC SELECT 1; END",
+        "CREATE TABLE temporary_orders (id INT)",
+        "SELECT pg_advisory_xact_lock(1)",
+        "RELEASE SAVEPOINT a",
+        "settings",
+    ],
+)
+def test_what_does_not(sql: str) -> None:
+    assert not is_of_connection(sql)

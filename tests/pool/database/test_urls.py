@@ -65,9 +65,11 @@ def test_drivers() -> None:
     [
         (DatabaseSettings(), "which kind of database"),
         (DatabaseSettings(urls=["mysql://a", "postgres://b"]), "different kinds"),
-        (DatabaseSettings(url="mysql://me:secret@a:port/b"), r"database\.url: Port"),
+        (DatabaseSettings(url="mysql://me:secret@a:port/b"), r"database\.url: its port"),
+        (DatabaseSettings(url="mysql://me:sec#ret@a/b"), r"database\.url: its port"),
+        (DatabaseSettings(url="mysql://me:x?secret@a/b"), "question mark"),
         (DatabaseSettings(url="mysql://me:secret@a?charset=latin1"), "unknown option charset"),
-        (DatabaseSettings(url="mysql://me:secret@a?weight=many"), "many"),
+        (DatabaseSettings(url="mysql://me:secret@a?weight=many"), "its weight"),
         (DatabaseSettings(url="mysql://me:secret@a?weight=-1"), "below 0"),
     ],
 )

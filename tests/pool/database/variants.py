@@ -68,9 +68,9 @@ class OnPostgres:
         self.url = postgres.url
         self.schema = f"test_{secrets.token_hex(4)}"
         with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(f"CREATE SCHEMA {self.schema}")  # type: ignore[arg-type]  # its name is made here
+            connection.execute(f"CREATE SCHEMA {self.schema}")
             yield
-            connection.execute(f"DROP SCHEMA {self.schema} CASCADE")  # type: ignore[arg-type]
+            connection.execute(f"DROP SCHEMA {self.schema} CASCADE")
 
     def make(self) -> Database:
         return made(self.url, init=[f"SET search_path TO {self.schema}"])

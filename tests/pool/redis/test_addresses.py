@@ -38,7 +38,7 @@ def test_single_keys_stay_without_url() -> None:
     ("url", "text"),
     [
         ("http://localhost", "begins with none of"),
-        ("redis://localhost:none", "none"),
+        ("redis://localhost:none", "its port is no number"),
         ("redis://localhost/zero", "zero is no number"),
         ("redis://localhost?timeout=3", "timeout cannot stand in it"),
     ],
@@ -53,6 +53,13 @@ def test_errors_hide_the_password() -> None:
         of("redis://ann:secret@localhost/zero")
     assert "secret" not in str(caught.value)
     assert "secret" not in repr(of("redis://ann:secret@localhost"))
+
+
+@pytest.mark.parametrize("password", ["a/secret", "1/secret", "a?secret", "a#secret", "1?secret", "1#secret"])
+def test_a_password_that_is_not_escaped_is_told_but_not_shown(password: str) -> None:
+    with pytest.raises(ConfigError, match="%2F") as caught:
+        of(f"redis://ann:{password}@localhost/1")
+    assert "secret" not in str(caught.value)
 
 
 def test_addresses_of_nodes() -> None:

@@ -47,7 +47,11 @@ def test_a_start_that_checks() -> None:
 
 @pytest.mark.parametrize(
     ("table", "text"),
-    [({"prot": 6379}, "unknown key prot"), ({"port": 0}, r"redis\.default\.port: 0"), ({"url": "http://a"}, "begins with none of")],
+    [
+        ({"prot": 6379}, "unknown key prot"),
+        ({"port": 0}, r"redis\.default\.port: 0"),
+        ({"url": "http://a"}, r"redis\.default\.url: it begins with none of"),
+    ],
 )
 def test_wrong_conf(table: dict[str, Any], text: str) -> None:
     with pytest.raises(ConfigError, match=text):

@@ -142,6 +142,23 @@ def test_all_of_a_group_are_disturbed_together() -> None:
     assert not any(folder.exists() for folder in group.folders)
 
 
+def test_what_cannot_start_as_a_whole_leaves_no_part_behind() -> None:
+    class Broken(ServiceGroup):
+        kind = "broken"
+        url = ""
+
+        def join(self) -> None:
+            raise ServiceFailed("they do not agree")
+
+    redis = Redis()
+    broken = Broken()
+    broken.members = [redis]
+    with pytest.raises(ServiceFailed, match="they do not agree"), broken:
+        pass
+    assert redis.processes == []
+    assert not redis.folder.exists()
+
+
 ENDS = """
 import os, sys, time
 from greenimi.testing import services
