@@ -31,7 +31,7 @@ Config = cast("_IConfig", facade("greenimi.interfaces:IConfig"))
 """``Config.get("shop.database")``"""
 
 DB = cast("_Database", facade("greenimi.pool.database:Database", "default"))
-"""``DB.rows("SELECT * FROM orders WHERE paid = ?", [False])``; another than ``[database.default]``: ``container.get(Database, "reports")``"""
+"""``DB.rows("SELECT * FROM orders WHERE paid = ?", [0])``; another than ``[database.default]``: ``container.get(Database, "reports")``"""
 
 Hub = cast("_Hub", facade("greenimi.hub:Hub"))
 """``Hub.group("lobby").send({"said": text})``"""

@@ -241,7 +241,7 @@ def is_of_this_thread(greenlet: Greenlet) -> bool:
 
 
 def throw_soon(greenlet: Greenlet, error: BaseException, still: Callable[[], bool]) -> None:
-    """Raise ``error`` in a greenlet of this thread, where it waits, in the next turn of the loop, if ``still()`` says then that it may be."""
+    """Raise ``error`` in a greenlet of this thread, where it waits, in the next turn of the loop, if ``still()`` says then that it may."""
     run_soon(_throw, greenlet, error, still)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -73,10 +73,17 @@ def delete_rows(model: Any, keys: Iterable[Any], size: int = 1000, *, hard: bool
     with meta.database.atomic():
         for some in _bounded(keys, size, len(parts)):
             found = [_key_of(row) for row in some]
-            where = parts[0].in_(found) if len(parts) == 1 else peewee.Tuple(*parts).in_([tuple(key) for key in found])
+            where = parts[0].in_(found) if len(parts) == 1 else are(parts, found)
             query = peewee.ModelDelete(model) if hard else model.delete()
             done += query.where(where).execute()
     return done
+
+
+def are(fields: Sequence[Any], keys: Iterable[Any]) -> Any:
+    """The condition that a row has one of these keys, tuples of values, in the fields."""
+    if len(fields) == 1:
+        return fields[0].in_([key[0] for key in keys])
+    return peewee.Tuple(*fields).in_([tuple(field.db_value(value) for field, value in zip(fields, key, strict=True)) for key in keys])
 
 
 def _key_of(row: Any) -> Any:

@@ -10,7 +10,11 @@ import peewee
 from greenimi.orm.db import deleting, events, ids, serialise, shards, stamps
 from greenimi.orm.db.fields import Virtual
 from greenimi.orm.db.named import NamedDatabase, named
+from greenimi.orm.db.relations import attach, lazy, writing
 from greenimi.orm.db.select import Alias, Select
+
+if TYPE_CHECKING:
+    from greenimi.orm.db.relations.base import Relation
 
 
 class Metadata(peewee.Metadata):
@@ -30,6 +34,7 @@ class Metadata(peewee.Metadata):
     def __init__(self, model: type[peewee.Model], database: Any = None, **options: Any) -> None:
         super().__init__(model, named(database) if isinstance(database, str) else database, **options)
         self.virtuals: dict[str, Virtual] = {}
+        self.relations: dict[str, Relation[Any]] = {}
 
     @property
     def prefix(self) -> str:
@@ -60,6 +65,7 @@ class Metadata(peewee.Metadata):
 
     def add_field(self, field_name: str, field: peewee.Field, set_attribute: bool = True) -> None:
         stamps.check(self.model, field)
+        lazy.watch(field)
         super().add_field(field_name, field, set_attribute)
 
 
@@ -95,6 +101,7 @@ class Model(peewee.Model):
         cls._meta.virtuals = {
             name: found for base in reversed(cls.__mro__) for name, found in vars(base).items() if isinstance(found, Virtual)
         }
+        attach.attach(cls)
         deleting.check(cls)
         serialise.check(cls)
 
@@ -166,15 +173,21 @@ class Model(peewee.Model):
         A row whose key the database counts is inserted when it has no key yet; one of another key when it was not read or saved before.
         With ``class Meta: only_save_dirty = True`` an update writes only what was set since; values that are changed in place (a list of a
         JSON column) are not seen then.
+
+        Related rows are written with it where their relation says so, unless ``only`` some fields are.
         """
-        meta = self._meta
-        inserting = force_insert or (self._pk is None if meta.auto_increment else not self._stored)
+        inserting = force_insert or (self._pk is None if self._meta.auto_increment else not self._stored)
+        if only is None and writing.writes(self):
+            return writing.save(self, inserting=inserting, write=lambda: self._save(None, inserting=inserting))
+        return self._save(only, inserting=inserting)
+
+    def _save(self, only: Iterable[Any] | None, *, inserting: bool) -> int:
         names = set() if only is None else {each if isinstance(each, str) else each.name for each in only}
         if inserting:
             ids.fill(self)
         stamps.stamp(self, inserting=inserting, names=names if only is not None else None)
         events.before(self, inserting=inserting)
-        done: int = super().save(force_insert=inserting and meta.primary_key is not False, only=names or None)
+        done: int = super().save(force_insert=inserting and self._meta.primary_key is not False, only=names or None)
         self._stored = True
         events.after(self, inserting=inserting)
         return done
@@ -184,6 +197,9 @@ class Model(peewee.Model):
 
         ``recursive``: also the rows whose foreign keys name it, each as its own model says.
         """
+        return writing.delete_with_related(self, lambda: self._delete(recursive, delete_nullable), hard=False)
+
+    def _delete(self, recursive: bool, delete_nullable: bool) -> int:
         events.tell(self, "delete", events.BeforeDelete)
         done: int = super().delete_instance(recursive, delete_nullable)
         field = deleting.field_or_none(type(self))
@@ -197,6 +213,9 @@ class Model(peewee.Model):
 
     def delete_for_good(self) -> int:
         """Delete its row, also where the model deletes softly."""
+        return writing.delete_with_related(self, self._delete_for_good, hard=True)
+
+    def _delete_for_good(self) -> int:
         events.tell(self, "delete", events.BeforeDelete)
         done: int = peewee.ModelDelete(type(self)).where(self._pk_expr()).execute()
         self._stored = False

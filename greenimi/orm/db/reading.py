@@ -44,7 +44,7 @@ def paginate(query: Any, number: int, size: int, *, total: bool = True, keys_fir
 def _by_keys(query: Any) -> list[Any]:
     key = _key_of(query)
     keys = [row[0] for row in query.select(key).tuples()]
-    found = {row._pk: row for row in query.model.select_with_deleted().where(key.in_(keys))} if keys else {}
+    found = {row._pk: row for row in query.model.select_with_deleted().where(key.in_(keys)).with_plans_of(query)} if keys else {}
     return [found[each] for each in keys if each in found]
 
 
@@ -84,6 +84,8 @@ def chunk_by_offset(query: Any, size: int = 1000) -> Iterator[list[Any]]:
 
 def each(query: Any, size: int = 1000) -> Iterator[Any]:
     """The rows of a query one by one, as the server sends them: ``size`` of them are in memory.  The connection is held meanwhile."""
+    if getattr(query, "plans", None):
+        raise ValueError("rows that are streamed cannot have related rows loaded with them; take chunk_by_id")
     database = query._database
     sql, params = query.sql()
     wrapper = query._get_cursor_wrapper(_Columns(database, sql, params, size))

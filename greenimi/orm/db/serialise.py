@@ -68,13 +68,14 @@ def to_dict(row: Any, fields: Iterable[str] | None = None, *, depth: int = 1) ->
     """A row by the rules of its model.
 
     ``fields``: these instead of those that the rules allow; what they deny stays out.  ``depth``: how deep rows that are loaded with it
-    (foreign keys, relations) are told as dicts; beyond that by their keys.  Nothing is read from the database.
+    (foreign keys, relations) are told as dicts; beyond that by their keys, and relations only when they are named.  Nothing is read
+    from the database: a relation that is not loaded stays out.
     """
     rules = rules_of(type(row))
-    names = list(rules.allow or (*row._meta.fields, *row._meta.virtuals)) if fields is None else list(fields)
+    names = list(rules.allow or _names_of(row, depth)) if fields is None else list(fields)
     told: dict[str, Any] = {}
     for name in names:
-        if name in rules.deny:
+        if name in rules.deny or (name in row._meta.relations and name not in row.__dict__):
             continue
         value = plain(_value_of(row, name, depth), depth - 1)
         if value is not None or rules.nulls:
@@ -91,11 +92,18 @@ def to_dicts(rows: Iterable[Any], fields: Iterable[str] | None = None, *, depth:
     return [to_dict(row, names, depth=depth) for row in rows]
 
 
+def _names_of(row: Any, depth: int) -> list[str]:
+    meta = row._meta
+    return [*meta.fields, *meta.virtuals, *(name for name in meta.relations if depth > 1 and name in row.__dict__)]
+
+
 def _value_of(row: Any, name: str, depth: int) -> Any:
     found = row._meta.fields.get(name)
     if isinstance(found, peewee.ForeignKeyField):
         related = row.__rel__.get(name)
         return related if related is not None and depth > 0 else row.__data__.get(name)
+    if name in row._meta.relations:
+        return row.__dict__.get(name)
     return row.__data__.get(name) if found is not None else getattr(row, name, None)
 
 
@@ -103,7 +111,10 @@ def _at(row: Any, path: str) -> Any:
     name, *rest = path.split(".")
     value = _value_of(row, name, 1)
     for part in rest:
-        value = value.get(part) if isinstance(value, Mapping) else getattr(value, part, None)
+        if isinstance(value, Mapping):
+            value = value.get(part)
+        else:
+            value = _value_of(value, part, 1) if isinstance(value, peewee.Model) else getattr(value, part, None)
     return value
 
 

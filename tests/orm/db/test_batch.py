@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import uuid
+
 import peewee
 import pytest
 
-from greenimi.orm import delete_rows, insert_rows, update_rows
+from greenimi.orm import Model, delete_rows, insert_rows, update_rows
 from tests.orm.db.conftest import Tables, every_kind
 from tests.orm.db.shop import Key, Order, Seat, Shop
 
@@ -67,6 +69,22 @@ def test_keys_of_several_fields(tables: Tables) -> None:
     assert Seat.select().where(Seat.who == "Ann").count() == 2
     assert delete_rows(Seat, [(2, 1), *seats]) == 3
     assert Seat.select(Seat.row, Seat.number).tuples().get() == (2, 2)
+
+
+@every_kind
+def test_keys_of_fields_that_are_written_in_another_way(tables: Tables) -> None:
+    class Ticket(Model):
+        code = peewee.UUIDField()
+        number = peewee.IntegerField()
+
+        class Meta:
+            primary_key = peewee.CompositeKey("code", "number")
+
+    tables(Ticket)
+    code = uuid.uuid4()
+    insert_rows(Ticket, [{"code": code, "number": number} for number in (1, 2)])
+    assert delete_rows(Ticket, [(code, 1)]) == 1
+    assert [ticket.number for ticket in Ticket.select()] == [2]
 
 
 def test_soft_and_hard(tables: Tables) -> None:

@@ -1,0 +1,1 @@
+"""Rows that belong to each other: relations of models, said as attributes of their classes."""
