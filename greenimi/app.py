@@ -181,6 +181,16 @@ class App:
         finally:
             self.stop()
 
+    @contextmanager
+    def at_rest(self) -> Iterator[App]:
+        """Commit and start nothing, inside a scope: for what must be done before the services can start."""
+        self.commit()
+        try:
+            with Scope(self.container):
+                yield self
+        finally:
+            self.stop()
+
 
 def run_app(path: str | Path, function: Callable[[App], T]) -> T:
     """Run one function inside a fully started application without doors, then stop it (a single-file script's whole life)."""

@@ -489,7 +489,7 @@ class ILockStore(Interface):
     """Who holds a lock.  Drivers: ``@bean(driver="name", provides=ILockStore)``, made with the lock's LockSettings.
 
     A lock is a name (text); it is held under a token, which nobody can guess, until it is released or its lease (seconds) is over.  Each
-    call is one step for all who use the store at the same time.  Waiting for a lock lets other greenlets go on, asks nobody again and again,
+    call is one step for all who use the store at the same time.  Waiting for a lock lets other greenlets go on, never asks over and over,
     and leaves nothing behind when it is cut short; but whether a call that raised took the lock is not known: release the token then.
     """
 

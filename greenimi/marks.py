@@ -442,9 +442,9 @@ def after_throwing(
 @overload
 def command(target: F, /) -> F: ...
 @overload
-def command(name: str = "", *, help: str = "") -> Callable[[F], F]: ...
-def command(name: Any = "", *, help: str = "") -> Any:
-    """The function is a command of ``greenimi``: parameters become arguments and options, by their annotations and defaults."""
+def command(name: str = "", *, help: str = "", start: bool = True) -> Callable[[F], F]: ...
+def command(name: Any = "", *, help: str = "", start: bool = True) -> Any:
+    """A command of ``greenimi``; its parameters are arguments and options.  ``start=False``: services are not started, and may need it."""
     if callable(name):
-        return add_mark(name, "command", {"name": "", "help": help}, here(2))
-    return marker("command", name=name, help=help)
+        return add_mark(name, "command", {"name": "", "help": help, "start": start}, here(2))
+    return marker("command", name=name, help=help, start=start)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from greenimi import cache, config, container, event, hub, lock, log, pool, servers, web
+from greenimi import cache, config, container, event, hub, lock, log, orm, pool, servers, web
 from greenimi.cli import commands
 from greenimi.container import aspect
 from greenimi.pool import database, redis
@@ -26,6 +26,7 @@ def includeme(setup: Setup) -> None:
     setup.include(redis)
     setup.include(lock)
     setup.include(cache)
+    setup.include(orm)
     setup.include(web)
     setup.include(hub)
     setup.include(servers)

@@ -225,6 +225,17 @@ def test_a_second_application_after_the_first_was_stopped(serve: Serve) -> None:
 # -- without doors -------------------------------------------------------------------------------------------------
 
 
+def test_at_rest_is_inside_a_scope_and_nothing_starts() -> None:
+    app = App(Config({}), [part("clock")])
+    with app.at_rest() as same:
+        assert same is app
+        assert scope().container is app.container
+        scope().defer(life.append, "deferred")
+    assert life == ["deferred"]
+    with pytest.raises(NoScope):
+        scope()
+
+
 def test_running_is_inside_a_scope_without_doors(free_port: Callable[..., int]) -> None:
     port = free_port()
     app = App(Config({"servers": {"web": {"bind": f"127.0.0.1:{port}"}}}), [part("clock")])

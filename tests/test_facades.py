@@ -84,7 +84,7 @@ def test_the_log_is_the_applications_channel(caplog: pytest.LogCaptureFixture) -
 
 def test_every_name_is_offered() -> None:
     assert all(hasattr(facades, name) for name in facades.__all__)
-    assert set(facades.__all__) == {"Config", "Connection", "DB", "Events", "Hub", "Lock", "Log", "Message", "Redis", "Request"}
+    assert set(facades.__all__) == {"Cache", "Config", "Connection", "DB", "Events", "Hub", "Lock", "Log", "Message", "Redis", "Request"}
 
 
 class Teller:

@@ -145,7 +145,10 @@ def test_what_the_marks_say() -> None:
     assert found["named"].options == {"name": "a.b", "priority": 0, "once": False}
     assert found["stocked"].options == {"name": "stock", "every": 60, "limit": 2.0}
     assert found["advised"].options == {"advice": "around", "where": ("shop:Shop.*",), "deny": (), "priority": 0}
-    assert (found["plain"].options, found["other"].options) == ({"name": "", "help": ""}, {"name": "other", "help": "x"})
+    assert (found["plain"].options, found["other"].options) == (
+        {"name": "", "help": "", "start": True},
+        {"name": "other", "help": "x", "start": True},
+    )
     assert (found["Anybody"].options, found["Somebody"].options) == ({"server": ()}, {"server": ("web",)})
     assert found["Staff"].options == {"roles": ("admin",), "any_of": ("staff",), "check": None}
     assert (found["Open"].kind, found["Open"].options) == ("public", {})

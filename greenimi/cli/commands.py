@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command.  ``owner`` is the bean whose method it is, None for a function."""
+    """One command.  ``owner`` is the bean whose method it is, None for a function; ``starts``: the application is started for it."""
 
     name: str
     description: str
@@ -33,6 +33,7 @@ class Command:
     target: Callable[..., Any]
     parameters: Parameters
     where: Where
+    starts: bool = True
 
     @property
     def sentence(self) -> str:
@@ -53,15 +54,16 @@ def add_command(setup: Setup, owner: type | None, name: str, target: Any, mark: 
     command = mark.options["name"] or name.replace("_", "-")
     if isinstance(target, type):
         raise StartError(f"{mark.where}: @command goes on a function or a method, not on the class {name}")
-    if command.startswith("-") or not command.isprintable() or any(map(str.isspace, command)):
+    words = command.split()
+    if command.startswith("-") or not command.isprintable() or len(words) > 2 or command != " ".join(words):
         raise StartError(f"{mark.where}: {command!r} cannot be the name of a command")
-    if command in BUILTIN:
+    if words[0] in BUILTIN:
         raise ConflictError(f"command {command}: {mark.where} and greenimi itself", hint='give it another name: @command("...")')
     if owner is not None and not marks_of(owner, "bean"):
         raise StartError(f"{mark.where}: @command on a method of {owner.__name__}, which is no bean", hint="mark its class with @bean")
     called = target if owner is None else inspect.getattr_static(owner, name, target).__get__(object(), owner)
     description = mark.options["help"] or inspect.getdoc(target) or ""
-    found = Command(command, description, owner, name, target, Parameters(called, target, mark.where), mark.where)
+    found = Command(command, description, owner, name, target, Parameters(called, target, mark.where), mark.where, mark.options["start"])
     _parser(found)  # a parameter that no option can be made of is a mistake of the application
     setup.action(f"command {command}", lambda: setup.note("command", found), where=mark.where)
 
@@ -78,14 +80,14 @@ def _parser(command: Command) -> argparse.ArgumentParser:
 
 
 def run(app: App, command: Command, arguments: Sequence[str], *, debug: bool = False) -> int:
-    """Run a command in the started application, in a scope of its own, between CommandStarting and CommandFinished.
+    """Run a command in a scope of its own, between CommandStarting and CommandFinished; the application is started unless it says no.
 
     The exit status is what it returns when that is a number from 0 to 255 (any other number is 1), and 0 for everything else.  After an
     exception it is 1; the exception is reported in one line, with its traceback when ``debug``.  Wrong arguments raise SystemExit(2) before
     anything starts.
     """
     call = command.parameters.bind(_parser(command).parse_args(arguments))
-    with app.running():
+    with app.running() if command.starts else app.at_rest():
         app.events.emit(CommandStarting(command.name))
         status = 1
         try:

@@ -125,6 +125,12 @@ def _run_of_application(name: str, options: Namespace, arguments: list[str]) -> 
 
     app = committed(options)
     known = commands.commands_of(app)
+    group = [command for command in known if command.startswith(f"{name} ")]
+    if group and name not in known:
+        if not arguments or arguments[0].startswith("-"):
+            say("\n".join(f"greenimi {command:<18} {known[command].sentence}" for command in group))
+            return 0 if arguments else 2
+        name, arguments = f"{name} {arguments[0]}", arguments[1:]
     if name not in known:
         raise UsageError(f"there is no command {name}{_suggest(name, [*BUILTIN, *known])}")
     return commands.run(app, known[name], arguments, debug=options.debug)

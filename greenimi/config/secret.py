@@ -10,7 +10,7 @@ from greenimi.validate import Text
 MASK = "***"
 _SECRET_KEY = re.compile(r"passw|passphrase|secret|token|(^|_)key$", re.IGNORECASE)
 _ADDRESS_KEY = re.compile(r"(^|_)(dsn|url)$", re.IGNORECASE)
-_URL_PASSWORD = re.compile(r"(?<=://)([^/@\s]*?):[^/\s]*(?=@)")
+_URL_PASSWORD = re.compile(r"(?<=://)([^/@\s]*?):(?!\d+/)\S*(?=@)")  # up to the last @, as passwords that are not escaped may hold any
 
 
 class Secret(Text):

@@ -178,7 +178,7 @@ def one() -> None: ...
 def two() -> None: ...
 
 
-@command("with blank")
+@command("with  blank")
 def blank() -> None: ...
 
 
@@ -196,7 +196,7 @@ class Thing: ...
     [
         ([serve], ConflictError, r"command serve: test_commands.py:\d+ and greenimi itself"),
         ([one, two], ConflictError, r"command twice: test_commands.py:\d+ and test_commands.py:\d+"),
-        ([blank], StartError, r"test_commands.py:\d+: 'with blank' cannot be the name of a command"),
+        ([blank], StartError, r"test_commands.py:\d+: 'with  blank' cannot be the name of a command"),
         ([Plain], StartError, r"test_commands.py:\d+: @command on a method of Plain, which is no bean"),
         ([Thing], StartError, r"test_commands.py:\d+: @command goes on a function or a method, not on the class Thing"),
     ],
@@ -204,6 +204,44 @@ class Thing: ...
 def test_mistakes_are_found_at_commit(marked: list[Any], error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         commit(*marked)
+
+
+@command("serve twice")
+def of_ours() -> None: ...
+
+
+@pytest.mark.parametrize("name", ["one two three", " one", "one\ttwo", "one "])
+def test_a_name_is_one_word_or_two(name: str) -> None:
+    with pytest.raises(StartError, match="cannot be the name of a command"):
+        commit(command(name)(lambda: None))
+    with pytest.raises(ConflictError, match="command serve twice: "):
+        commit(of_ours)
+
+
+def test_commands_of_a_group_and_without_a_start(shop: Project) -> None:
+    shop.write(
+        "app.py",
+        COMMANDS
+        + """
+
+@command("stock list", start=False)
+def stock_list(*, times: int = 1) -> None:
+    \"\"\"List it.\"\"\"
+    print(scope().message, "listed", times)
+
+@command("stock count")
+def stock_count() -> None:
+    \"\"\"Count it.\"\"\"
+""",
+    )
+    done = shop.run("stock", "list", "--times", "2")
+    assert (done.returncode, done.stdout) == (0, "starting stock list\nNone listed 2\nfinished stock list 0\n")
+    assert "up\n" in shop.run("stock", "count").stdout
+    listing = "greenimi stock list         List it.\ngreenimi stock count        Count it.\n"
+    assert (shop.run("stock").returncode, shop.run("stock").stdout) == (2, listing)
+    assert (shop.run("stock", "--help").returncode, shop.run("stock", "--help").stdout) == (0, listing)
+    assert shop.run("stock", "lst").stderr == "greenimi: there is no command stock lst; did you mean stock list?\n"
+    assert "usage: greenimi stock list [-h] [--times TIMES]" in shop.run("stock", "list", "--help").stdout
 
 
 @bean

@@ -43,6 +43,7 @@ def test_keys_that_do_not(key: str) -> None:
         ("mysql://u:hunter2@db/x", "mysql://u:***@db/x"),
         ("redis://:hunter2@db", "redis://:***@db"),
         ("http://host:80/a@b", "http://host:80/a@b"),
+        ("mysql://u:hun/ter?2#@db/x", "mysql://u:***@db/x"),
     ],
 )
 def test_of_an_address_only_the_password_is_hidden(dsn: str, shown: str) -> None:

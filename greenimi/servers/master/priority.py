@@ -60,6 +60,7 @@ def make_way(patience: float = 1.0) -> None:
         step_back()
         signal.signal(signal.SIGALRM, lambda number, frame: come_forward())
         signal.setitimer(signal.ITIMER_REAL, patience)
+        atexit.register(signal.setitimer, signal.ITIMER_REAL, 0)  # an interpreter that ends has no handler any more, and would be killed
     else:
         step_aside()
 

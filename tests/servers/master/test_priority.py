@@ -60,6 +60,22 @@ def test_a_command_makes_way_for_a_while() -> None:
     assert found.stdout == "True False\n", found.stderr
 
 
+ENDS_FIRST = """
+import time
+from greenimi.servers.master.priority import make_way
+class Slow:
+    def __del__(self): time.sleep(0.3)
+slow = Slow()
+make_way(0.2)
+"""
+
+
+@pytest.mark.skipif(not may_return(), reason="this user may not come forward again, so commands are niced instead")
+def test_a_command_that_ends_before_it_came_forward_ends_well() -> None:
+    found = subprocess.run([sys.executable, "-c", ENDS_FIRST], capture_output=True, text=True, timeout=30, check=False)
+    assert found.returncode == 0, found.stderr
+
+
 ENDING = """
 import atexit, os, sys, threading, time
 from greenimi.servers.master.priority import ending

@@ -1,0 +1,1 @@
+"""Models whose rows are values in a Redis."""
