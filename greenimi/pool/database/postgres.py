@@ -171,6 +171,7 @@ class PostgresSession:
         if self.in_transaction:
             self.run("ROLLBACK")
         self.run("DISCARD ALL")
+        self.raw._prepared.clear()  # it looks only at a DISCARD ALL that it sees for the first time
         self.begin()
 
     def _failed(self, error: BaseException) -> None:

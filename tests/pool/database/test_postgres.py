@@ -94,6 +94,15 @@ def test_what_belongs_to_a_connection_does_not_stay_with_it(make: Make) -> None:
         database.value("SELECT COUNT(*) FROM scratch")
 
 
+def test_statements_that_were_prepared_before_it_was_held(make: Make) -> None:
+    database = make(prepared=2)
+    with database.hold():
+        pass
+    for _ in range(3):
+        with database.hold():
+            assert [database.value("SELECT 1") for _ in range(7)] == [1] * 7
+
+
 def test_a_server_that_is_silent(make: Make, start_service: StartService) -> None:
     service = start_service("postgres")
     database = make(service.url, read_timeout=0.2)

@@ -58,6 +58,15 @@ def test_wrong_conf(table: dict[str, Any], text: str) -> None:
         make_app({**WEB, "redis": {"default": table}}, []).start()
 
 
+def test_a_thread_that_asks_first_does_not_take_it_from_the_handlers(app_factory: AppFactory, redis_url: str) -> None:
+    app = app_factory([], {**WEB, "redis": {"default": {"url": redis_url}, "read": {"url": redis_url, "replicas": [redis_url], "read_from": "any"}}})
+    for name in ("default", "read"):
+        client = app.container.get(Redis, name)
+        with pytest.raises(RuntimeError, match="belongs to another thread"):
+            in_native_thread(lambda client=client: client.get("a"))
+        assert client.get("a") is None
+
+
 def test_no_table(app_factory: AppFactory) -> None:
     app = app_factory([], WEB)
     with pytest.raises(MissingBean):

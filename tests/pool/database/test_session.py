@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+import peewee
+import pytest
+
+from greenimi.pool.database.session import Inherited
+
+
+def test_what_a_parent_holds_is_left_alone() -> None:
+    session = Inherited("primary")
+    for call in (lambda: session.run("SELECT 1"), lambda: session.stream("SELECT 1", None, 5)):
+        with pytest.raises(peewee.InterfaceError, match="belongs to the parent process"):
+            call()
+    session.renew()
+    session.close()
+    assert not session.is_open
+    assert session.node == "primary"
