@@ -37,9 +37,17 @@ def add_caches(setup: Setup) -> None:
         check_settings(name, settings, setup.config)
         definition = Definition(_maker(container, name, settings), name, provides=(Cache,), where=here(1))
         container.bind(BeanBinding(container, definition))
-        setup.on_commit(partial(container.driver, ICacheStore, settings.driver), order=90)
+        setup.on_commit(partial(_check_driver, setup, name, settings), order=90)
     for kind in ("cacheable", "cache_put", "cache_evict"):
         setup.on_mark(kind, partial(_check_mark, list(tables)))
+
+
+def _check_driver(setup: Setup, name: str, settings: CacheSettings) -> None:
+    setup.container.driver(ICacheStore, settings.driver)
+    if settings.driver in ("redis", "redis_hash", "two_level") and settings.redis not in setup.config.section("redis"):
+        place = setup.config.place(f"cache.{name}.driver")
+        text = f"cache.{name}.driver: {settings.driver} needs the table [redis.{settings.redis}], which conf has not"
+        raise ConfigError(f"{place}: {text}" if place else text)
 
 
 def _check_mark(known: list[str], setup: Setup, owner: type | None, name: str, target: Any, mark: Mark) -> None:

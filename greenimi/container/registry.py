@@ -273,7 +273,7 @@ class Container:
             container._warm, container._scoped, container._found = {}, {}, {}
 
     def _missing(self, key: Any, name: str) -> MissingBean:
-        others = [b.name for b in self.candidates(key)]
+        others = {b.name for b in self._providers(key) if b.lifetime != "driver" and b.name}
         drivers = self.drivers(key)
         if name and others:
             hint = f"it is provided under the names {', '.join(sorted(others))}"
@@ -398,6 +398,7 @@ def current_container() -> Container:
     if _default is None:
         raise NoScope(
             "there is no current container here",
-            hint="start the application first, or work inside `with Scope(container):`",
+            hint="there is one in handlers, listeners, services and functions marked @command(), not while modules are imported; "
+            "by hand: start an App first, or work inside `with Scope(container):`",
         )
     return _default

@@ -74,11 +74,14 @@ def describe(error: BaseException, *, debug: bool) -> Problem:
 
 
 def report(error: BaseException, what: Any) -> None:
-    """Log an error of a handler: a refusal in a line at debug level, everything else through the global error handlers."""
+    """Log an error of a handler: a refusal in a line at debug level, what is not there or too busy in a line, everything else through the
+    global error handlers."""
     if isinstance(error, Refusal):
         log.debug("%r: %s %s", what, error.status, error.text)
     elif isinstance(error, ProtocolError | ConnectionClosed | NoReply | PeerFailed):  # the peer's fault, whom a handler waited for
         log.info("%r: %s %s", getattr(what, "connection", what), error.status, error.text)
+    elif isinstance(error, GreenimiError) and error.status == 503:  # a pool, a lock: many of them come at once, and all say what to look at
+        log.warning("%r: %s: %s", what, type(error).__name__, error.text)
     else:
         current_container().get(ErrorHandlers).handle(error, repr(what))
 

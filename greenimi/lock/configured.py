@@ -31,12 +31,17 @@ def add_locks(setup: Setup) -> None:
         lock = Lock(settings, partial(_make_store, container, name, settings), name)
         container.add(Lock, lock, name)
         setup.add_service(lock, f"lock.{name}")
-        setup.on_commit(partial(_check_driver, container, settings), order=90)
+        setup.on_commit(partial(_check_driver, setup, name, settings), order=90)
 
 
-def _check_driver(container: Container, settings: LockSettings) -> None:
-    if settings.driver != "auto":
-        container.driver(ILockStore, settings.driver)
+def _check_driver(setup: Setup, name: str, settings: LockSettings) -> None:
+    if settings.driver == "auto":
+        return
+    setup.container.driver(ILockStore, settings.driver)
+    if settings.driver == "redis" and settings.redis not in setup.config.section("redis"):
+        place = setup.config.place(f"lock.{name}.driver")
+        text = f"lock.{name}.driver: redis needs the table [redis.{settings.redis}], which conf has not"
+        raise ConfigError(f"{place}: {text}" if place else text)
 
 
 def _make_store(container: Container, name: str, settings: LockSettings) -> ILockStore:

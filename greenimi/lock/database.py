@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zope.interface import implementer
 
 from greenimi.errors import ConfigError
-from greenimi.green import Semaphore
+from greenimi.green import Semaphore, interrupts
 from greenimi.interfaces import ILockStore
 from greenimi.lock.settings import LockSettings
 from greenimi.pool.database.urls import addresses, nodes
@@ -126,12 +126,11 @@ class DatabaseStore:
                 return False
             try:
                 found = bool(_value(taken.lease.resource, _GIVE_BACK, (taken.key,)))
-            except Exception:  # whatever is wrong: without its connection nobody has the lock
+            except BaseException as error:  # whatever is wrong: without its connection nobody has the lock
                 taken.lease.discard()
+                if interrupts(error):
+                    raise
                 return False
-            except BaseException:
-                taken.lease.discard()
-                raise
         taken.lease.release()
         return found
 

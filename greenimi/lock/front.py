@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from greenimi.container.service import Tier
 from greenimi.errors import GreenimiError, Overloaded
-from greenimi.green import Event, Greenlet, current_greenlet
+from greenimi.green import Event, Greenlet, current_greenlet, interrupts
 from greenimi.interfaces import ILockStore, IService, ISharedLockStore
 from greenimi.lock.errors import LockError, LockFailed, LockLost
 from greenimi.lock.held import Held, OnLost, TryHold
@@ -241,13 +241,12 @@ class Lock:
         self.leave(held)
         try:
             return self.store.release(held.name, held.token)
-        except Exception as error:
+        except BaseException as error:
+            self.keeper.owe(held.name, held.token, held.lease)
+            if interrupts(error):
+                raise
             log.warning("the lock %r could not be given back: %s: %s", held.name, type(error).__name__, error)
-            self.keeper.owe(held.name, held.token, held.lease)
             return in_time
-        except BaseException:
-            self.keeper.owe(held.name, held.token, held.lease)
-            raise
 
     def leave(self, held: Held) -> None:
         """It is not held here any more."""
@@ -270,6 +269,8 @@ class Lock:
         except GreenimiError:
             raise
         except Exception as error:
+            if interrupts(error):
+                raise
             raise LockFailed(f"the lock {name!r} cannot be asked for: {type(error).__name__}: {error}") from error
 
     # -- the service ---------------------------------------------------------------------------------------------------

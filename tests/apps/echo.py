@@ -27,6 +27,7 @@ from greenimi import (
     websocket,
 )
 from greenimi.errors import Refused
+from greenimi.pool.errors import PoolTimeout
 
 CONF: dict[str, Any] = {
     "servers": {
@@ -91,6 +92,10 @@ class Web:
     @get("/fail")
     def fail(self) -> None:
         raise RuntimeError("the secret is 42")
+
+    @get("/busy")
+    def busy(self) -> None:
+        raise PoolTimeout("none was free")
 
     @get("/late")
     def late(self) -> None:

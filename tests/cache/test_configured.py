@@ -76,6 +76,7 @@ def test_drivers_of_the_application(app_factory: AppFactory) -> None:
     [
         ({"default": {"driver": "memroy"}}, MissingBean, "did you mean memory"),
         ({"default": {"drvier": "memory"}}, ConfigError, "did you mean driver"),
+        ({"default": {"driver": "two_level"}}, ConfigError, r"cache\.default\.driver: two_level needs the table \[redis\.default\]"),
         ({"default": {"codec": "pickle"}}, ConfigError, "cache.default.codec: pickle is none of"),
         ({"driver": "memory"}, ConfigError, "cache.driver"),
     ],

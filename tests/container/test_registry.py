@@ -92,6 +92,14 @@ def test_several_found_is_ambiguous_and_names_both_places(commit: Any) -> None:
         container.get(Base, "Third")
 
 
+def test_all_names_are_told_also_where_one_is_the_default() -> None:
+    container = Container("app")
+    for name in ("default", "reports"):
+        container.add(Store, Store(), name=name)
+    with pytest.raises(MissingBean, match="provided under the names default, reports"):
+        container.get(Store, "report")
+
+
 def test_two_classes_of_one_name_stay_apart(commit: Any) -> None:
     twin = type("Store", (), {"__module__": Store.__module__})
     container = commit(Store, twin)

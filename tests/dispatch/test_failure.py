@@ -103,6 +103,9 @@ def test_unexpected_errors_are_logged_and_refusals_are_not(app_factory: AppFacto
     with HttpClient(app_factory([echo], echo.CONF)) as web:
         web.get("/refuse")
         assert caplog.text == ""
+        web.get("/busy")
+        assert "PoolTimeout: none was free" in caplog.text
+        assert "Traceback" not in caplog.text
         web.get("/fail")
         assert "the secret is 42" in caplog.text
 

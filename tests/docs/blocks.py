@@ -29,6 +29,7 @@ from typing import Any
 
 from greenimi.app import App
 from greenimi.config import Config
+from greenimi.container.registry import set_default_container
 from greenimi.testing import support
 from tests.docs.terminal import Terminal
 
@@ -76,6 +77,7 @@ class Page(ExitStack):
         self._name = name
         self._folder = folder
         self._terminal = Terminal(folder)
+        self.callback(set_default_container, set_default_container(None))
         self.callback(self._terminal.stop_serving)
         self._serving = self.enter_context(ExitStack())
         self._names: dict[str, Any] = {}

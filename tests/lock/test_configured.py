@@ -69,6 +69,7 @@ def test_machine_without_a_folder(app_factory: AppFactory) -> None:
     [
         ({"default": {"driver": "memry"}}, "did you mean memory"),
         ({"default": {"leese": 3}}, "did you mean lease"),
+        ({"jobs": {"driver": "redis", "redis": "locks"}}, r"lock\.jobs\.driver: redis needs the table \[redis\.locks\]"),
         ({"default": {"lease": 0}}, r"lock\.default\.lease"),
     ],
 )

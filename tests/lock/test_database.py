@@ -18,6 +18,7 @@ from greenimi.pool.database.databases import make_database
 from greenimi.pool.database.settings import DatabaseSettings
 from greenimi.testing.contracts import LockStoreContract
 from greenimi.testing.services.fixtures import StartService
+from greenimi.testing.services.mariadb import MariaDB
 from greenimi.testing.support import wait_until
 
 LONG = 3600.0
@@ -113,3 +114,16 @@ def test_a_database_without_locks(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="has no locks"):
         DatabaseStore(Other(), LockSettings())  # type: ignore[arg-type]
+
+
+def test_a_timeout_while_it_is_given_back_reaches_who_set_it(mysql_url: str, mariadb: MariaDB) -> None:
+    with opened(mysql_url) as store:
+        assert store.acquire("a", "1", LONG, 0.0) is not None
+        mariadb.pause()
+        try:
+            with pytest.raises(TimeoutError), green.timeout(0.1):
+                store.release("a", "1")
+        finally:
+            mariadb.resume()
+        assert store.acquire("a", "2", LONG, 10.0) is not None
+        assert store.release("a", "2")

@@ -353,3 +353,14 @@ def test_stop_gives_back_what_is_held(make_lock: MakeLock, store: TroubledStore)
     assert not store.real.held("a")
     assert store.closed
     lock.stop()
+
+
+def test_a_timeout_of_who_waits_is_no_failure_of_the_store(lock: Lock) -> None:
+    holder = take(lock)
+    with pytest.raises(TimeoutError) as caught, green.timeout(0.01), lock.hold("a", wait=None):
+        pass
+    assert not isinstance(caught.value, LockError)
+    holder.kill()
+    with lock.hold("a", wait=5.0):
+        pass
+    assert wait_until(lambda: is_empty(lock))

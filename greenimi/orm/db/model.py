@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from greenimi.orm.db.relations.base import Relation
 
 
+_SET = ("through",)
+"""What any object may be made with beside its fields: the row of the middle, where it is related to many through one."""
+
+
 class Metadata(peewee.Metadata):
     """What ``class Meta`` of a model says, in its ``_meta``.
 
@@ -93,6 +97,10 @@ class Model(peewee.Model):
     def __init__(self, *args: Any, **values: Any) -> None:
         self._stored = "__no_default__" in values
         """It came out of the database, or went there."""
+        if not self._stored:
+            for name in values.keys() - self._meta.combined.keys():
+                if name not in _SET and not hasattr(type(self), name):  # a property is fine
+                    raise _unknown(type(self), name)
         super().__init__(*args, **values)
 
     @classmethod
@@ -260,5 +268,9 @@ def _conditions(model: type[Model], key: tuple[Any, ...], values: Mapping[str, A
     fields = model._meta.combined
     for name in values:
         if name not in fields:
-            raise TypeError(f"{model.__name__} has no field {name}; it has {', '.join(model._meta.fields)}")
+            raise _unknown(model, name)
     return [fields[name] == value if value is not None else fields[name].is_null() for name, value in values.items()]
+
+
+def _unknown(model: Any, name: str) -> TypeError:
+    return TypeError(f"{model.__name__} has no field {name}; it has {', '.join(model._meta.fields)}")

@@ -69,10 +69,10 @@ def to_dict(row: Any, fields: Iterable[str] | None = None, *, depth: int = 1) ->
 
     ``fields``: these instead of those that the rules allow; what they deny stays out.  ``depth``: how deep rows that are loaded with it
     (foreign keys, relations) are told as dicts; beyond that by their keys, and relations only when they are named.  Nothing is read
-    from the database: a relation that is not loaded stays out.
+    from the database: a relation that is not loaded stays out.  TypeError for ``fields`` that the row has not.
     """
     rules = rules_of(type(row))
-    names = list(rules.allow or _names_of(row, depth)) if fields is None else list(fields)
+    names = list(rules.allow or _names_of(row, depth)) if fields is None else _asked(row, rules, fields)
     told: dict[str, Any] = {}
     for name in names:
         if name in rules.deny or (name in row._meta.relations and name not in row.__dict__):
@@ -90,6 +90,14 @@ def to_dicts(rows: Iterable[Any], fields: Iterable[str] | None = None, *, depth:
     """Several rows."""
     names = None if fields is None else list(fields)
     return [to_dict(row, names, depth=depth) for row in rows]
+
+
+def _asked(row: Any, rules: Serialise, fields: Iterable[str]) -> list[str]:
+    names = list(fields)
+    for name in names:
+        if name not in rules.extract and name not in row._meta.relations and not hasattr(type(row), name) and name not in row.__dict__:
+            raise TypeError(f"{type(row).__name__} has no field or property {name}")
+    return names
 
 
 def _names_of(row: Any, depth: int) -> list[str]:

@@ -16,6 +16,7 @@ from greenimi.marks import health_check, here
 from greenimi.pool.database.database import Database
 from greenimi.pool.database.settings import DatabaseSettings, check_settings
 from greenimi.pool.database.urls import driver_of
+from greenimi.pool.errors import PoolTimeout
 from greenimi.pool.pool import Pool
 from greenimi.pool.pools import Pools
 
@@ -88,9 +89,12 @@ def _answers(container: Container, name: str) -> bool:
 
 
 def answers(database: Database) -> bool:
-    """Whether the primary answers: a round trip on a connection of the pool."""
-    with database.primary.use() as session:
-        return bool(database.resources.check(session))
+    """Whether the primary answers: a round trip on a connection of the pool.  When all of them are at work that is taken for a yes."""
+    try:
+        with database.primary.use() as session:
+            return bool(database.resources.check(session))
+    except PoolTimeout:
+        return True
 
 
 def make_database(name: str, settings: DatabaseSettings, events: Events | None = None) -> Database:

@@ -58,8 +58,15 @@ def prepare(sql: str, binds: Binds | None, param: str, *, mysql: bool) -> tuple[
             raise StatementError(f"there is no value for :{error.args[0]}") from None
     if parsed.names is not None:
         raise StatementError(f"a mapping is wanted: the statement has placeholders with names, such as :{parsed.names[0]}")
-    if len(binds) != parsed.places:
-        raise StatementError(f"{len(binds)} values for {parsed.places} placeholders")
+    try:
+        count = len(binds)
+    except TypeError:
+        kind = type(binds).__name__
+        raise StatementError(
+            f"binds are a list, a tuple or a mapping, and not of the type {kind}", hint="a single value is [value]"
+        ) from None
+    if count != parsed.places:
+        raise StatementError(f"{count} values for {parsed.places} placeholders")
     return parsed.text, binds
 
 

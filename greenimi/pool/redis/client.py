@@ -74,6 +74,10 @@ class Redis(Helpers, redis.Redis):
             self._link = self.make_link()
         return self._link
 
+    def own_thread(self) -> None:
+        """Belong to the calling thread from now on, unless another one was first.  Nothing is connected."""
+        self.link.check_thread()
+
     def is_current(self, connection: Any) -> bool:
         """Whether an open connection is still to the right server."""
         return True

@@ -6,7 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from zope.interface import implementer
+
 from greenimi.container.beans import BeanBinding, Definition
+from greenimi.container.service import Tier
+from greenimi.interfaces import IService
 from greenimi.marks import here
 from greenimi.pool.pool import Pool
 from greenimi.pool.pools import Pools
@@ -34,7 +38,30 @@ def add_clients(setup: Setup, tables: Mapping[str, RedisSettings]) -> None:
         definition = Definition(_maker(name, found, make_pool), name, provides=(Redis,), where=here(1))
         setup.container.bind(BeanBinding(setup.container, definition))
         if not settings.cluster:
-            setup.on_commit(partial(setup.container.get, Redis, name), order=90)
+            setup.on_commit(partial(_begin, setup, name), order=90)
+
+
+def _begin(setup: Setup, name: str) -> None:
+    setup.add_service(_Owned(setup.container.get(Redis, name)), f"redis.{name}")
+
+
+@implementer(IService)
+class _Owned:
+    """A client belongs to the thread that uses it first: this is the one that serves, and none that a handler started."""
+
+    tier = Tier.RESOURCES
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+
+    def start(self) -> None:
+        self._client.own_thread()
+
+    def drain(self) -> None:
+        """What still runs may need it."""
+
+    def stop(self) -> None:
+        """The container closes it."""
 
 
 def make_client(settings: RedisSettings, name: str = "default", make_pool: MakePool = Pool) -> Any:

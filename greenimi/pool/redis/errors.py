@@ -19,6 +19,14 @@ class NotSent(LostConnection):
 class Unanswered(LostConnection):
     """The connection was lost before the answer came: it is unknown whether the command was executed."""
 
+    @classmethod
+    def by(cls, address: object, error: BaseException | str) -> Unanswered:
+        """``error``: by what the connection to the address was lost."""
+        why = str(error).partition(f"; {UNKNOWN}")[0]
+        found = cls(f"the connection to {address} was lost: {why}; {UNKNOWN}")
+        found.__cause__ = error if isinstance(error, BaseException) else None
+        return found
+
 
 class OwnConnectionNeeded(RedisError):
     """The command changes its connection, or needs one to itself, and this client's is shared; the text says what to do."""

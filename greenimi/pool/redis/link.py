@@ -105,7 +105,7 @@ class Link:
         hub = green.current_hub()
         unsent = self._unsent
         if hub is not self._hub or len(unsent) >= self._limit or self._bytes > self._most_bytes:
-            self._check(hub)
+            self._check()
         if not unsent:
             self._soon(self._flush)
         switch = green.current_greenlet().switch
@@ -130,7 +130,7 @@ class Link:
         """
         hub = green.current_hub()
         if hub is not self._hub or len(self._unsent) >= self._limit or self._bytes > self._most_bytes:
-            self._check(hub)
+            self._check()
         if not self._unsent:
             self._soon(self._flush)
         replies = Replies(green.current_greenlet().switch, count)
@@ -148,13 +148,17 @@ class Link:
         result: list[Any] = found
         return result
 
-    def _check(self, hub: Any) -> None:
+    def _check(self) -> None:
         """Raise unless the command may be taken after all."""
-        if hub is not self._hub:
-            raise RuntimeError(f"the connection to {self.address} belongs to another thread; each thread needs a client of its own")
+        self.check_thread()
         if self._limit or self._closed or monotonic() < self._try_at:
             raise self._not_sent()
         self._limit = self.settings.queue  # this one tries it
+
+    def check_thread(self) -> None:
+        """Raise in another operating-system thread than that which made it."""
+        if green.current_hub() is not self._hub:
+            raise RuntimeError(f"the connection to {self.address} belongs to another thread; each thread needs a client of its own")
 
     def _forget(self, waiting: Waiting) -> None:
         """Nobody waits any more.  What was not sent is not sent at all."""
@@ -326,7 +330,7 @@ class Link:
             log.warning("the connection to %s was lost with %d commands under way: %s", self.address, len(sent), error)
         self._done += len(sent)
         for number, waiting in enumerate(sent):
-            self._fail(waiting, self._late() if number < late else self._unanswered(error))
+            self._fail(waiting, self._late() if number < late else Unanswered.by(self.address, error))
         self._flush()
 
     def _drop(self) -> deque[Waiting]:
@@ -425,12 +429,6 @@ class Link:
 
     def _unsent_full(self) -> bool:
         return bool(self._limit) and (len(self._unsent) >= self._limit or self._bytes > self._most_bytes)
-
-    def _unanswered(self, error: BaseException | str) -> Unanswered:
-        why = str(error).partition(f"; {UNKNOWN}")[0]
-        found = Unanswered(f"the connection to {self.address} was lost: {why}; {UNKNOWN}")
-        found.__cause__ = error if isinstance(error, BaseException) else None
-        return found
 
     def _late(self) -> Exception:
         return LateAnswer(f"{self.address} did not answer within {self.settings.timeout:g} s; {UNKNOWN}")

@@ -36,7 +36,8 @@ class ReplicatedRedis(Redis):
         ]
 
     def _make_replica(self, address: Address) -> Redis:
-        """It fails at once when there is no connection: another server can answer."""
+        """It fails at once when there is no connection: another server can answer.  It is of the primary's thread."""
+        self.link.check_thread()
         settings = replace(self.settings, sentinels=[], replicas=[], read_from="primary", wait=0.0, retry_reads=False)
         return Redis(settings, f"{self.name}.replica.{address}", address=address)
 

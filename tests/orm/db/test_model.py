@@ -49,6 +49,11 @@ def test_keys_of_several_fields(tables: Tables) -> None:
         Seat.find()
 
 
+def test_a_row_takes_only_what_its_model_has() -> None:
+    with pytest.raises(TypeError, match="Seat has no field rwo; it has row, number, who"):
+        Seat(rwo=1, number=2)
+
+
 def test_a_row_with_a_key_of_its_own_is_inserted_first_and_updated_then(tables: Tables) -> None:
     tables(Key)
     key = Key(id="k", name="one")

@@ -56,6 +56,8 @@ def test_a_row_and_what_is_loaded_with_it() -> None:
 def test_only_some_fields_and_properties() -> None:
     assert to_dict(house(), ["label", "size"]) == {"label": "house 1", "size": 2}
     assert to_dicts([house(), house()], ["city"]) == [{"city": "Rome"}] * 2
+    with pytest.raises(TypeError, match="House has no field or property labl"):
+        to_dict(house(), ["labl"])
 
 
 def test_what_is_denied_stays_out_however_it_is_asked_for() -> None:

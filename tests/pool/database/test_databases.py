@@ -44,6 +44,13 @@ def test_each_is_a_bean_and_a_service_and_its_pools_are_known(app_factory: AppFa
         assert found.value("SELECT 1") == 1
 
 
+def test_one_whose_connections_are_all_at_work_is_not_taken_for_gone(app_factory: AppFactory, mysql_url: str) -> None:
+    app = app_factory(conf=conf(default={"url": mysql_url, "pool": {"min": 0, "max": 1, "wait": 0.01}}))
+    database = app.container.get(Database)
+    with database.hold():
+        assert answers(database)
+
+
 def test_the_facade_is_the_default_one(app_factory: AppFactory, mysql_url: str) -> None:
     app_factory(conf=conf(default={"url": mysql_url}, reports={"url": mysql_url}))
     assert DB.name == "default"

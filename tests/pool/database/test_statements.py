@@ -56,6 +56,7 @@ def test_placeholders_of_others(sql: str, binds: Any, text: str, values: Any) ->
         ("a = ?", {"a": 1}, "with names"),
         ("a = :a", {"b": "secret"}, "no value for :a"),
         ("a = ?", "secret", "not text"),
+        ("a = ?", 5, "not of the type int\n  hint: a single value is"),
     ],
 )
 def test_what_does_not_fit(sql: str, binds: Any, problem: str) -> None:

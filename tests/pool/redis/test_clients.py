@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from greenimi import facades
+from greenimi import facades, green
 from greenimi.errors import ConfigError, MissingBean, StartError
 from greenimi.pool import Pools
 from greenimi.pool.redis import NotSent, Redis, RedisSettings
@@ -59,11 +59,12 @@ def test_wrong_conf(table: dict[str, Any], text: str) -> None:
 
 
 def test_a_thread_that_asks_first_does_not_take_it_from_the_handlers(app_factory: AppFactory, redis_url: str) -> None:
-    app = app_factory([], {**WEB, "redis": {"default": {"url": redis_url}, "read": {"url": redis_url, "replicas": [redis_url], "read_from": "any"}}})
-    for name in ("default", "read"):
+    tables = {"default": {"url": redis_url}, "read": {"url": redis_url, "replicas": [redis_url], "read_from": "any"}}
+    app = app_factory([], {**WEB, "redis": tables})
+    for name in tables:
         client = app.container.get(Redis, name)
         with pytest.raises(RuntimeError, match="belongs to another thread"):
-            in_native_thread(lambda client=client: client.get("a"))
+            green.in_thread(client.get, "a")
         assert client.get("a") is None
 
 
