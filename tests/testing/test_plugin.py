@@ -85,7 +85,7 @@ def test_leaks_are_noticed(pytester: pytest.Pytester, pytestconfig: pytest.Confi
         """
         import os
         from greenimi.testing import support
-        support.PATIENCE = 0.2
+        support.PATIENCE = 1.0
         kept = []
 
         def test_leak(no_leaks):

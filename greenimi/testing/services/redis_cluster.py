@@ -74,7 +74,9 @@ class RedisCluster(ServiceGroup):
     def _meet(self) -> None:
         share = SLOTS / self._primaries
         for number, node in enumerate(self.nodes):
+            node.call("CLUSTER", "RESET", "HARD")  # another cluster that knew this port before may have said hello already
             node.call("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        for number, node in enumerate(self.nodes):
             if number < self._primaries:
                 node.call("CLUSTER", "ADDSLOTSRANGE", round(number * share), round((number + 1) * share) - 1)
             else:
