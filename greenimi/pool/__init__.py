@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from greenimi.container.setup import Setup
     from greenimi.pool.balance import Balancer, IBalancer
-    from greenimi.pool.errors import LeaseError, NoNode, PoolClosed, PoolError, PoolTimeout
+    from greenimi.pool.errors import ConnectTimeout, LeaseError, NoNode, PoolClosed, PoolError, PoolTimeout
     from greenimi.pool.lease import Lease
     from greenimi.pool.nodes import Node
     from greenimi.pool.pool import Pool
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "Balancer": "greenimi.pool.balance",
+    "ConnectTimeout": "greenimi.pool.errors",
     "IBalancer": "greenimi.pool.balance",
     "Lease": "greenimi.pool.lease",
     "LeaseError": "greenimi.pool.errors",
@@ -35,6 +36,7 @@ _LAZY = {
 
 __all__ = [
     "Balancer",
+    "ConnectTimeout",
     "IBalancer",
     "Lease",
     "LeaseError",

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from greenimi import green
-from greenimi.pool.errors import NoNode
+from greenimi.pool.errors import ConnectTimeout, NoNode
 from greenimi.pool.lease import Slot
 from greenimi.pool.nodes import Node
 
@@ -99,7 +99,7 @@ class Connecting:
 
     def _connect_to(self, node: Node) -> Any:
         seconds = self._pool.settings.connect_time
-        with green.Timeout(seconds, TimeoutError(f"no connection within {seconds:g} seconds")):  # which ends nothing of who waits
+        with green.Timeout(seconds, ConnectTimeout(f"no connection within {seconds:g} seconds")):  # which ends nothing of who waits
             return self._pool._resources.connect(node)
 
     def _choose(self, failed: Sequence[Node]) -> Node | None:

@@ -15,6 +15,12 @@ class PoolTimeout(PoolError, TimeoutError):
     status = 503
 
 
+class ConnectTimeout(PoolError, TimeoutError):
+    """A server did not let anybody in within ``connect_time`` seconds."""
+
+    status = 503
+
+
 class PoolClosed(PoolError):
     """The pool is stopped."""
 

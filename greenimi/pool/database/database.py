@@ -22,7 +22,7 @@ from greenimi.pool.database.statements import Binds, StatementError, prepare
 from greenimi.pool.database.telling import StatementExecuted, Telling
 from greenimi.pool.database.transactions import Transactions
 from greenimi.pool.database.urls import addresses, nodes
-from greenimi.pool.errors import PoolTimeout
+from greenimi.pool.errors import ConnectTimeout, PoolTimeout
 from greenimi.pool.pool import Pool
 
 if TYPE_CHECKING:
@@ -379,4 +379,6 @@ def as_peewee(error: Exception) -> Exception:
         found = _ERRORS.get(kind.__name__)
         if found is not None:
             return error if isinstance(error, found) else found(error, *error.args)
+    if isinstance(error, ConnectTimeout) or (isinstance(error, OSError) and not isinstance(error, TimeoutError)):
+        return peewee.OperationalError(error, *error.args)  # a TimeoutError may be the caller's own
     return error

@@ -14,7 +14,7 @@ from zope.interface import implementer
 
 from greenimi.green import native_poll
 from greenimi.interfaces import IResources
-from greenimi.pool.errors import PoolClosed
+from greenimi.pool.errors import ConnectTimeout, PoolClosed
 from greenimi.pool.lease import Lease
 from greenimi.pool.nodes import Node
 from greenimi.pool.pool import Pool
@@ -88,7 +88,7 @@ class OwnConnections:
         """``with own.lend() as connection:``.  NotSent when none can be made; PoolTimeout, a TimeoutError, when none is free in time."""
         try:
             return (self.blocking if blocking else self.pool).take()
-        except (LostConnection, LateAnswer, PoolClosed) as error:
+        except (LostConnection, LateAnswer, ConnectTimeout, PoolClosed) as error:
             raise NotSent(f"{error}; the command was not sent") from error
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ import pytest
 from greenimi import green
 from greenimi.container import Container
 from greenimi.container.context import Scope
-from greenimi.pool import PoolTimeout
+from greenimi.pool import ConnectTimeout, PoolTimeout
 from greenimi.pool.database import Result, StatementError
 from greenimi.pool.database.database import Database, as_peewee
 from greenimi.pool.database.mysql import MySQL
@@ -283,3 +283,15 @@ def test_query_hooks_of_peewee(mysql: MySQL) -> None:
     mysql.query_hooks.append(heard.append)
     mysql.value("SELECT 5")
     assert [(event.sql, event.exception) for event in heard] == [("SELECT 5", None)]
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(104, "reset"), OSError("gone"), ConnectTimeout("no connection within 1 seconds")])
+def test_a_lost_connection_is_an_operational_error_whatever_the_driver_says(error: Exception) -> None:
+    found = as_peewee(error)
+    assert isinstance(found, peewee.OperationalError)
+    assert str(error.args[-1]) in str(found)
+
+
+def test_a_timeout_may_be_the_callers_own() -> None:
+    error = TimeoutError("mine")
+    assert as_peewee(error) is error
