@@ -21,6 +21,7 @@ from gevent import monkey
 from gevent.event import Event
 from gevent.lock import Semaphore
 from gevent.pool import Pool
+from gevent.threadpool import ThreadPool
 from gevent.timeout import Timeout
 from gevent.util import wrap_errors
 
@@ -32,6 +33,7 @@ __all__ = [
     "Pool",
     "Readable",
     "Semaphore",
+    "ThreadPool",
     "Timeout",
     "blocking_drivers",
     "current_greenlet",
@@ -347,12 +349,13 @@ def timer(seconds: float) -> Any:
     return gevent.get_hub().loop.timer(seconds, seconds)
 
 
-def in_thread(function: Callable[..., T], *args: Any) -> T:
+def in_thread(function: Callable[..., T], *args: Any, pool: ThreadPool | None = None) -> T:
     """What ``function`` returns, run in an operating-system thread of the hub's pool; other greenlets go on meanwhile.
 
-    For what computes in C without the interpreter's lock.  It must not use gevent, nor anything that greenlets share.
+    For what computes in C without the interpreter's lock.  It must not use gevent, nor anything that greenlets share.  What may wait for
+    long needs a ``pool`` of its own: all others share the hub's ten threads.
     """
-    result: Any = gevent.get_hub().threadpool.apply(wrap_errors(Exception, function), args)
+    result: Any = (pool or gevent.get_hub().threadpool).apply(wrap_errors(Exception, function), args)
     if isinstance(result, Exception):  # gevent would print what is raised in its threads
         raise result
     return cast("T", result)

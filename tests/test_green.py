@@ -135,6 +135,19 @@ def test_what_a_thread_of_the_pool_returns_or_raises(capfd: pytest.CaptureFixtur
     assert capfd.readouterr() == ("", "")  # whoever called it says what is to be said of it
 
 
+def test_a_pool_of_ones_own_leaves_the_hubs_free() -> None:
+    pool = green.ThreadPool(1)
+    go = green.native_event()
+    held = green.spawn(green.in_thread, go.wait, 5.0, pool=pool)
+    behind = green.spawn(green.in_thread, threading.get_native_id, pool=pool)
+    assert green.in_thread(divmod, 7, 2) == (3, 1)
+    assert not behind.ready()
+    go.set()
+    assert held.get(timeout=5)
+    assert behind.get(timeout=5) != threading.get_native_id()
+    pool.kill()
+
+
 def test_a_native_thread_is_given_arguments() -> None:
     found: list[int] = []
     green.native_thread_start(lambda *values: found.extend(values), 1, 2)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn, TypeVar
+from weakref import WeakKeyDictionary
 
 import pymysql
 from pymysql.constants import CR
@@ -40,6 +41,11 @@ _BUFFER = 16 * 1024
 _SLICE = 500
 """Rows that are made into Python values before others get their turn."""
 
+_THREADS = 32
+"""Connects and large answers that may wait in C at a time."""
+
+_pools: WeakKeyDictionary[Any, green.ThreadPool] = WeakKeyDictionary()
+
 _MORE_RESULTS = 8
 
 _TEXTS = (STRING, VAR_STRING, VARCHAR, TINY_BLOB, BLOB, MEDIUM_BLOB, LONG_BLOB)
@@ -54,6 +60,15 @@ class MySQLClient(MySQL):
 
     def make_resources(self, settings: DatabaseSettings) -> Any:
         return MySQLClientResources(settings, self._connected)
+
+
+def _threads() -> green.ThreadPool:
+    """Those of this hub."""
+    hub = green.current_hub()
+    found = _pools.get(hub)
+    if found is None:
+        found = _pools[hub] = green.ThreadPool(_THREADS)
+    return found
 
 
 class MySQLClientSession:
@@ -236,7 +251,7 @@ class MySQLClientSession:
     def _in_thread(self, function: Callable[..., T], *args: Any) -> T:
         with self._lock:
             self._threads += 1
-        found: T = green.in_thread(self._used, function, args)
+        found: T = green.in_thread(self._used, function, args, pool=_threads())
         return found
 
     def _used(self, function: Callable[..., T], args: Any) -> T:
@@ -327,7 +342,7 @@ class MySQLClientResources:
         self._connected = connected
 
     def connect(self, node: Node) -> MySQLClientSession:
-        raw = green.in_thread(self._connect, node)
+        raw = green.in_thread(self._connect, node, pool=_threads())
         encrypted = mode_of(self._settings.tls, local=node.settings.is_local) != "off"
         session = MySQLClientSession(raw, node, self._settings, encrypted=encrypted)
         try:
