@@ -18,6 +18,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.syspath_prepend(str(tmp_path))
     before = set(sys.modules)
     container = set_default_container(None)
+    set_default_container(container)
     yield tmp_path
     set_default_container(container)  # commands leave theirs to the end of the process
     for name in set(sys.modules) - before:
