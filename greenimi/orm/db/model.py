@@ -195,7 +195,7 @@ class Model(peewee.Model):
             ids.fill(self)
         stamps.stamp(self, inserting=inserting, names=names if only is not None else None)
         events.before(self, inserting=inserting)
-        done: int = super().save(force_insert=inserting and self._meta.primary_key is not False, only=names or None)
+        done: int = super().save(force_insert=inserting and self._meta.primary_key is not False, only=None if only is None else names)
         self._stored = True
         events.after(self, inserting=inserting)
         return done

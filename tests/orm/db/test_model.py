@@ -188,3 +188,12 @@ def test_a_row_can_be_saved_in_part(tables: Tables) -> None:
     found: Any = Order.get()
     assert (found.price, found.amount) == (9, 3)
     assert found.changed > before
+
+
+def test_a_row_of_which_nothing_is_to_be_saved(tables: Tables) -> None:
+    tables(Shop)
+    shop = Shop.create(name="one")
+    shop.name = "two"
+    with pytest.raises(ValueError, match="no data to save"):
+        shop.save(only=[])
+    assert Shop.get().name == "one"
